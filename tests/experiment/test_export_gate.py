@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ import pytest
 import foveate as fv
 from foveate.errors import RunError
 from foveate.experiment.export import export as exporting
-from foveate.experiment.export import parity
+from foveate.experiment.export import output_differences, parity
 from foveate.experiment.export.parity import Parity
+from foveate.experiment.prepared_data import PreparedData
 from foveate.tasks.classification import Classification
 
 pytest.importorskip("onnx")
@@ -107,7 +109,7 @@ def test_differences_of_outputs_keep_what_is_not_finite(run, value):
     other = copy.deepcopy(net)
     other.__class__ = Other
     images = [np.zeros((20, 20, 3), np.uint8), np.full((9, 30, 3), 200, np.uint8)]
-    found = parity.output_differences(net, other, ("logits",), images, letterbox=False)
+    found = output_differences.output_differences(net, other, ("logits",), images, letterbox=False)
     assert not found["logits"] <= parity.MAX_OUTPUT_DIFFERENCE
 
 
@@ -115,3 +117,16 @@ def test_differences_of_outputs_keep_what_is_not_finite(run, value):
 def test_the_gate_bounds_the_outputs(difference):
     with pytest.raises(RunError, match="the output logits"):
         parity.check(made_up(0.9, 0.9, difference), TASK, int8=False)
+
+
+def test_images_without_objects_do_not_take_the_places_of_others():
+    rows = np.arange(100, 160)
+    prepared = SimpleNamespace(
+        splits={"valid": rows},
+        targets=lambda split: [row % 5 == 0 for row in rows],
+        images=SimpleNamespace(dataset={row: SimpleNamespace(id=f"{row}") for row in rows}),
+    )
+    drawn = PreparedData.drawn(prepared, "valid", 10, wanted=bool)
+    assert len(drawn) == 10
+    assert all(row % 5 == 0 for row in drawn)
+    assert PreparedData.drawn(prepared, "valid", 10, wanted=lambda target: False).tolist() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from PIL import Image
 
 import foveate as fv
-from foveate.errors import RunError
+from foveate.errors import RunError, SettingError
+from foveate.experiment.export import export as exporting
+from foveate.experiment.export import parity, quantization
 from foveate.inference.exported.model import ExportedModel
 from helpers import toy_datasets
 from helpers.command_line import hurry, refused, run_cli, run_without_torch
@@ -19,11 +22,15 @@ pytest.importorskip("onnxscript")
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 
+def toy_data():
+    return toy_datasets.toy_dataset("promptable", 24, np.random.default_rng(0))
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """A run of a few steps, and its export."""
     folder = tmp_path_factory.mktemp("promptable")
-    data = toy_datasets.toy_dataset("promptable", 24, np.random.default_rng(0))
+    data = toy_data()
     with pytest.MonkeyPatch.context() as patch:
         hurry(patch)
         run = fv.train(data, model="tiny_cnn", out=folder / "run", epochs=2, batch_size=8, size=32)
@@ -33,7 +40,7 @@ def exported(tmp_path_factory):
 
 @pytest.fixture
 def image(tmp_path):
-    data = toy_datasets.toy_dataset("promptable", 24, np.random.default_rng(0))
+    data = toy_data()
     pixels = data.samples[0].source.read()
     path = tmp_path / "image.png"
     wide = np.kron(pixels, np.ones((2, 3, 1), np.uint8))  # of another size and aspect
@@ -46,6 +53,7 @@ def test_two_files_are_written_and_agree_with_the_run(exported):
     assert made.path == run.path / "model.onnx"
     assert made.path.with_name("model.decoder.onnx").exists()
     assert made.parity.agreement > 0.999
+    assert {"candidates", "iou_logits"} < made.parity.outputs.keys()
     assert max(made.parity.outputs.values()) < 1e-4
     assert made.parity.exported["iou_1"]["value"] == pytest.approx(
         made.parity.torch["iou_1"]["value"], abs=1e-3
@@ -100,16 +108,45 @@ def test_the_decoder_must_be_there(exported, tmp_path):
         ExportedModel.open(alone)
 
 
+def test_a_decoder_that_computes_something_else_does_not_pass(exported, tmp_path, monkeypatch):
+    run, _ = exported
+
+    def convert_another(net):
+        another = copy.deepcopy(net)
+        for one in another.body.parameters():
+            one.data *= 1.02
+        return decoder_to_onnx(another)
+
+    decoder_to_onnx = exporting.decoder_to_onnx
+    monkeypatch.setattr(exporting, "decoder_to_onnx", convert_another)
+    with pytest.raises(RunError, match=r"the output (candidates|iou_logits) of the exported net"):
+        fv.export(run, out=tmp_path / "m.onnx", data=toy_data())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_objects_to_click_on_nothing_is_compared_or_calibrated(
+    exported, tmp_path, monkeypatch
+):
+    run, _ = exported
+    monkeypatch.setattr(quantization, "has_objects", lambda target: False)
+    with pytest.raises(SettingError, match="at least 16 training images with objects"):
+        fv.export(run, int8=True, out=tmp_path / "m.onnx", data=toy_data())
+    monkeypatch.setattr(parity, "has_objects", lambda target: False)
+    with pytest.raises(RunError, match="no validation image has an object to click on"):
+        fv.export(run, out=tmp_path / "m.onnx", data=toy_data())
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("format", ["pt2", "openvino"])
 def test_other_formats_are_refused(exported, format):
     run, _ = exported
     text = refused("export", run.path, "--format", format)
-    assert "models of two files are exported as ONNX" in text
+    assert "models of the task promptable are exported as ONNX" in text
 
 
 def test_eight_bits_pass_the_gate(exported, image, tmp_path):
     run, made = exported
-    data = toy_datasets.toy_dataset("promptable", 24, np.random.default_rng(0))
+    data = toy_data()
     path, decoder = tmp_path / "m.onnx", tmp_path / "m.decoder.onnx"
     other = fv.export(run, int8=True, out=path, data=data)
     assert other.parity.agreement > 0.8

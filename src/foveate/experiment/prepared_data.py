@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,9 +69,24 @@ class PreparedData:
             self, splits={**self.splits, split: self.drawn(split, self.task.max_eval_images)}
         )
 
-    def drawn(self, split: SplitName, limit: int, seed: int = 0) -> NDArray[np.int64]:
-        """Rows of a split, no more than `limit`: drawn by their ids, and in order."""
+    def drawn(
+        self,
+        split: SplitName,
+        limit: int,
+        seed: int = 0,
+        wanted: Callable[[Any], bool] | None = None,
+    ) -> NDArray[np.int64]:
+        """Rows of a split, no more than `limit`: drawn by their ids, and in order.
+
+        Args:
+            split: The split.
+            limit: The number of rows, at most.
+            seed: Of the draw.
+            wanted: Of which targets; None for all.
+        """
         rows = self.splits[split]
+        if wanted is not None:
+            rows = rows[np.array([wanted(target) for target in self.targets(split)], bool)]
         if len(rows) <= limit:
             return rows
         ids = [self.images.dataset[row].id for row in rows]

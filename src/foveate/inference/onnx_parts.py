@@ -12,12 +12,15 @@ from foveate.models.heads.flow_matching import FlowMatchingModel
 from foveate.models.heads.promptable import PromptableHead, Prompts
 from foveate.models.model import VisionModel
 
+DECODER_OUTPUTS = ["candidates", "iou_logits"]
+"""The names of what the graph of a decoder gives."""
+
 
 def decoder_to_onnx(net: VisionModel) -> bytes:
     """Convert the decoder of a promptable net to the bytes of an ONNX file.
 
     Its inputs are map_0, map_1, ..., clicks, boxes and masks, see `heads.promptable.Prompts`; all
-    objects are in one image. Its outputs are masks and iou_logits.
+    objects are in one image. Its outputs are DECODER_OUTPUTS.
 
     Args:
         net: A net on the CPU whose body is a `PromptableHead`.
@@ -44,11 +47,11 @@ def decoder_to_onnx(net: VisionModel) -> bytes:
     shapes = ([*axes], {0: objects, 1: Dim("clicks")}, {0: objects}, {0: objects, **sides})
     names = [*(f"map_{number}" for number in range(len(maps))), "clicks", "boxes", "masks"]
     return convert(
-        _Decoder(net.body),
+        PromptDecoder(net.body),
         ([*maps], *prompts),
         shapes,
         inputs=names,
-        outputs=["candidates", "iou_logits"],
+        outputs=DECODER_OUTPUTS,
         what="decoder",
     )
 
@@ -57,7 +60,7 @@ def _times(factor: int, side: Any) -> Any:
     return side if factor == 1 else factor * side
 
 
-class _Decoder(nn.Module):
+class PromptDecoder(nn.Module):
     """The decoder with tensors as inputs and outputs; all objects are in one image."""
 
     def __init__(self, body: PromptableHead):
@@ -67,6 +70,7 @@ class _Decoder(nn.Module):
     def forward(
         self, maps: list[Tensor], clicks: Tensor, boxes: Tensor, masks: Tensor
     ) -> tuple[Tensor, Tensor]:
+        """The masks and iou_logits of `MaskPrediction`."""
         rows = torch.zeros_like(clicks[:, 0, 0], dtype=torch.int64)
         prediction = self.body.decode(maps, Prompts(rows, clicks, boxes, masks))
         return prediction.masks, prediction.iou_logits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,8 +19,8 @@ from foveate.data.dataset import Image, SplitName
 from foveate.errors import RunError, SettingError
 from foveate.experiment import card
 from foveate.experiment.data_place import Place, reopen_at
+from foveate.experiment.export import output_differences, quantization
 from foveate.experiment.export import parity as gate
-from foveate.experiment.export import quantization
 from foveate.experiment.export.formats import CONFIG, FORMATS, SUFFIXES, Source, check_format
 from foveate.experiment.export.page import write_page
 from foveate.experiment.export.parity import Parity
@@ -28,7 +28,7 @@ from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.shipped.reference import to_record
 from foveate.inference.exported.record import FORMAT
-from foveate.inference.exported.runtimes import DECODER_SUFFIXES
+from foveate.inference.exported.runtimes import DECODER_SUFFIX
 from foveate.inference.onnx_file import INPUT, to_onnx
 from foveate.inference.onnx_parts import decoder_to_onnx, step_to_onnx, text_to_onnx
 from foveate.models.fused import fused
@@ -126,7 +126,9 @@ def export(
         if int8:
             onnx = quantization.quantized(onnx, _training_inputs(prepared, task, net))
             if decoder is not None:
-                clicked = _drawn(prepared, "train", quantization.MAX_CLICKED_IMAGES)
+                most = quantization.MAX_CLICKED_IMAGES
+                clicked = _drawn(prepared, "train", most, quantization.has_objects)
+                _check_enough(len(clicked[0]), "training images with objects")
                 prompts = quantization.decoder_inputs(net, decoder, *clicked)
                 decoder = quantization.quantized(decoder, prompts)
         record = _description(run, task, net, after.outputs, int8=int8)
@@ -134,12 +136,16 @@ def export(
             record["watch"] = to_record(task, net, prepared)
         converted = FORMATS[format](Source(task, after, net, onnx, decoder, record))
         if converted.sampler is not None:
-            outputs = gate.sampler_differences(net, converted.sampler)
+            outputs = output_differences.sampler_differences(net, converted.sampler)
         else:
-            images, _ = _drawn(prepared, "valid", gate.OUTPUT_IMAGES)
-            outputs = gate.output_differences(
+            images, _ = _drawn(prepared, "valid", output_differences.OUTPUT_IMAGES)
+            outputs = output_differences.output_differences(
                 net, converted.net, after.net_outputs, images, letterbox=task.letterbox
             )
+            if decoder is not None:
+                most = output_differences.OUTPUT_CLICKED_IMAGES
+                clicked = _drawn(prepared, "valid", most, quantization.has_objects)
+                outputs |= output_differences.decoder_differences(net, decoder, *clicked)
         reporter.info("both predict the validation split")
         found = gate.compare(
             task, prepared, lambda some: task.predict(net, some), converted.predict, outputs
@@ -179,7 +185,7 @@ def _graphs(
 
 def _check_outputs(out: Path, *, has_decoder: bool, overwrite: bool) -> None:
     """Check the file that names the model, and those beside it; see `check_output`."""
-    models = [out, *([out.with_suffix(DECODER_SUFFIXES[out.suffix])] if has_decoder else [])]
+    models = [out, *([out.with_suffix(DECODER_SUFFIX)] if has_decoder else [])]
     for path in models:
         if path.suffix == ".xml" and not path.exists():  # weights have no head that tells whose
             check_output(path.with_suffix(".bin"), None, option="--out")
@@ -192,13 +198,7 @@ def _training_inputs(
 ) -> list[Mapping[str, NDArray[Any]]]:
     """Training images as the net takes them."""
     images, _ = _drawn(prepared, "train", quantization.MAX_IMAGES)
-    if len(images) < quantization.MIN_IMAGES:
-        raise SettingError(
-            f"eight bits are calibrated on at least {quantization.MIN_IMAGES} training images, "
-            f"there are {len(images)}",
-            where="--int8",
-            remedy="Export it without --int8.",
-        )
+    _check_enough(len(images), "training images")
     if task.letterbox:
         batches = [batch for _, batch in net.padded_batches(images, 1)]
     else:
@@ -206,9 +206,25 @@ def _training_inputs(
     return [{INPUT: batch.numpy().copy(order="C")} for batch in batches]
 
 
-def _drawn(prepared: PreparedData, split: SplitName, most: int) -> tuple[list[Image], list[Any]]:
+def _check_enough(count: int, what: str) -> None:
+    """Raise SettingError if eight bits cannot be calibrated on so few images."""
+    if count < quantization.MIN_IMAGES:
+        raise SettingError(
+            f"eight bits are calibrated on at least {quantization.MIN_IMAGES} {what}, "
+            f"there are {count}",
+            where="--int8",
+            remedy="Export it without --int8.",
+        )
+
+
+def _drawn(
+    prepared: PreparedData,
+    split: SplitName,
+    most: int,
+    wanted: Callable[[Any], bool] | None = None,
+) -> tuple[list[Image], list[Any]]:
     """Some images of a split as they are, drawn by their ids, and their targets."""
-    rows = prepared.drawn(split, most)
+    rows = prepared.drawn(split, most, wanted=wanted)
     known = dict(zip(prepared.splits[split].tolist(), prepared.targets(split), strict=True))
     images = [prepared.images.dataset[row].source.read() for row in rows]
     return images, [known[row] for row in rows.tolist()]

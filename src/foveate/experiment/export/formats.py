@@ -22,7 +22,13 @@ from foveate.experiment.export.triton import triton_config
 from foveate.inference.exported.joining import join, with_record
 from foveate.inference.exported.model import ExportedModel
 from foveate.inference.exported.record import INPUT, KEY
-from foveate.inference.exported.runtimes import OnnxRuntime, OpenVino, Runtime, import_openvino
+from foveate.inference.exported.runtimes import (
+    DECODER_SUFFIX,
+    OnnxRuntime,
+    OpenVino,
+    Runtime,
+    import_openvino,
+)
 from foveate.inference.exported.sampler import ExportedSampler
 from foveate.inference.onnx_file import net_step, quiet, to_program
 from foveate.inference.onnx_model import OnnxModel, open_session
@@ -74,7 +80,7 @@ class Converted:
 def _onnx(source: Source) -> Converted:
     decoder, files = None, {}
     if source.decoder is not None:
-        files[OnnxRuntime.decoder_suffix] = source.decoder
+        files[DECODER_SUFFIX] = source.decoder
         decoder = OnnxRuntime("the decoder", source.decoder)
     content = _joined(source, decoder)
     files = {".onnx": content, CONFIG: triton_config(content).encode(), **files}
@@ -85,23 +91,14 @@ def _onnx(source: Source) -> Converted:
 def _openvino(source: Source) -> Converted:
     openvino = import_openvino()
     with tempfile.TemporaryDirectory() as folder:
-
-        def opened(onnx: bytes, name: str, record: str | None) -> tuple[OpenVino, dict[str, bytes]]:
-            path = Path(folder) / name
-            model = openvino.convert_model(io.BytesIO(onnx))
-            model.set_friendly_name("foveate")
-            if record is not None:
-                model.set_rt_info(record, [KEY])
-            openvino.save_model(model, path, compress_to_fp16=False)
-            both = [path, path.with_suffix(".bin")]
-            return OpenVino(path), {one.name.removeprefix("m"): one.read_bytes() for one in both}
-
-        decoder, beside = None, dict[str, bytes]()
-        if source.decoder is not None:
-            decoder, beside = opened(source.decoder, f"m{OpenVino.decoder_suffix}", None)
-        record = json.dumps(_record(source, decoder))
-        computed, files = opened(_joined(source, decoder), "m.xml", record)
-    model = ExportedModel("the export", computed, decoder)
+        path = Path(folder) / "m.xml"
+        converted = openvino.convert_model(io.BytesIO(_joined(source, None)))
+        converted.set_friendly_name("foveate")
+        converted.set_rt_info(json.dumps(_record(source, None)), [KEY])
+        openvino.save_model(converted, path, compress_to_fp16=False)
+        computed = OpenVino(path)
+        files = {one.suffix: one.read_bytes() for one in (path, path.with_suffix(".bin"))}
+    model = ExportedModel("the export", computed, None)
     precision = {"INFERENCE_PRECISION_HINT": "f32"}
     net = openvino.convert_model(io.BytesIO(source.onnx))
     compiled = openvino.compile_model(net, "CPU", precision)
@@ -110,7 +107,7 @@ def _openvino(source: Source) -> Converted:
         found = compiled(images)
         return [np.array(found[output]) for output in compiled.outputs]
 
-    return _converted(source, files | beside, model, _Session(compute))
+    return _converted(source, files, model, _Session(compute))
 
 
 def _converted(
@@ -181,7 +178,7 @@ def check_format(name: str, task: ExportedTask[Any], *, int8: bool) -> None:
         )
     if task.has_decoder and name != "onnx":
         raise SettingError(
-            "models of two files are exported as ONNX",
+            f"models of the task {task.name} are exported as ONNX",
             where="--format",
             remedy="Use --format onnx.",
         )

@@ -14,21 +14,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from foveate.data.dataset import Images
-from foveate.data.vocabulary import PAD_INDEX
 from foveate.errors import RunError
 from foveate.experiment.evaluate import Scored
+from foveate.experiment.export.quantization import has_objects
 from foveate.experiment.prepared_data import PreparedData
-from foveate.inference.exported.sampler import ExportedSampler
 from foveate.metrics.generation import GeneratedImage
 from foveate.metrics.interactive import iou
-from foveate.models.heads.flow_matching import FlowMatchingModel
-from foveate.models.heads.promptable import PromptableHead
-from foveate.models.model import VisionModel
 from foveate.tasks.capabilities import GeneratesImages, PromptedByTargets, with_prompts
 from foveate.tasks.task import Task
 from foveate.wording import count_noun, percent
@@ -50,8 +44,6 @@ MAX_GENERATED_IMAGES = 64
 MAX_PIXEL_DIFFERENCE = 8
 """Largest difference of a value of a generated image, in grey levels."""
 TIMED_IMAGES, TIMED_GENERATED = 20, 4
-OUTPUT_IMAGES, OUTPUT_WORDS = 64, 16
-"""Images, or prompts of drawn words, for which the outputs of the nets are compared."""
 _READ_AT_ONCE = 32
 _REMEDY = "Choose another --format, or predict with the run."
 
@@ -129,11 +121,17 @@ def compare(
         by_torch: Predicts with torch.
         by_export: Predicts with the export.
         outputs: From `output_differences`.
+
+    Raises:
+        RunError: The task needs clicks, and there is no object to click on.
     """
     generates = isinstance(task, GeneratesImages)
     most = MAX_PROMPTED_IMAGES if isinstance(task, PromptedByTargets) else MAX_IMAGES
     most, timed = (MAX_GENERATED_IMAGES, TIMED_GENERATED) if generates else (most, TIMED_IMAGES)
-    rows = prepared.drawn("valid", most)
+    clicks = isinstance(task, PromptedByTargets)
+    rows = prepared.drawn("valid", most, wanted=has_objects if clicks else None)
+    if not len(rows):
+        raise _not_comparable()
     samples = [prepared.images.dataset[row] for row in rows]
     known = dict(zip(prepared.splits["valid"].tolist(), prepared.targets("valid"), strict=True))
     targets = [known[row] for row in rows.tolist()]
@@ -151,6 +149,9 @@ def compare(
         others += exported
         pairs = zip(predictions, exported, images, strict=True)
         agreements += [_agreement(task, one, other, image) for one, other, image in pairs]
+    finite = [one for one in agreements if one == one]
+    if clicks and not finite:
+        raise _not_comparable()
     metric, units = task.metric(), prepared.units[rows]
     torch_scored, export_scored = (
         Scored(metric, metric.per_image(some, targets), units) for some in (found, others)
@@ -160,11 +161,19 @@ def compare(
         torch=torch_scored.values(),
         exported=export_scored.values(),
         difference=export_scored.lift_over(torch_scored),
-        agreement=float(np.mean([one for one in agreements if one == one] or [1.0])),
+        agreement=float(np.mean(finite or [1.0])),
         outputs=dict(outputs),
         torch_milliseconds=1000 * statistics.median(seconds[0]),
         milliseconds=1000 * statistics.median(seconds[1]),
         pixels=Pixels.of(found, others) if generates else None,
+    )
+
+
+def _not_comparable() -> RunError:
+    return RunError(
+        "no validation image has an object to click on, so the export cannot be compared with its "
+        "run; no file was written",
+        remedy="Put images with objects into the validation split, and train again.",
     )
 
 
@@ -200,81 +209,6 @@ def _times(images: Images, *predict: Predict) -> tuple[list[float], list[float]]
                 one([image])
                 times.append(time.perf_counter() - start)
     return seconds
-
-
-@torch.no_grad()
-def output_differences(
-    net: VisionModel, other: VisionModel, names: Sequence[str], images: Images, *, letterbox: bool
-) -> dict[str, float]:
-    """Compare the outputs of two nets for the same images.
-
-    Args:
-        net: The net in torch.
-        other: The same net in another runtime.
-        names: Of the outputs; empty if they are maps of any number.
-        images: Of any size.
-        letterbox: Whether they keep their aspect.
-
-    Returns:
-        The largest difference of each output as a share of its largest value.
-    """
-    largest: dict[str, float] = {}
-    scale: dict[str, float] = {}
-    batches = (
-        (batch for _, batch in net.padded_batches(images, net.size**2))
-        if letterbox
-        else (net.batch([image]) for image in images)
-    )
-    for batch in batches:
-        pairs = zip(_tensors(net, batch), _tensors(other, batch), strict=True)
-        for number, (one, two) in enumerate(pairs):
-            name = names[number] if names else f"map_{number}"
-            if one.numel():
-                # np.maximum keeps NaN, which Python's max drops.
-                difference, value = float((one - two).abs().max()), float(one.abs().max())
-                largest[name] = float(np.maximum(largest.get(name, 0), difference))
-                scale[name] = float(np.maximum(scale.get(name, 0), value))
-    return {name: largest[name] / max(scale[name], 1e-12) for name in largest}
-
-
-@torch.no_grad()
-def sampler_differences(net: VisionModel, sampler: ExportedSampler) -> dict[str, float]:
-    """Compare the two graphs of a model that generates images with its net, on drawn inputs.
-
-    Args:
-        net: The net in torch.
-        sampler: The graphs in another runtime.
-
-    Returns:
-        The largest difference of each output as a share of its largest value.
-    """
-    body = net.body
-    assert isinstance(body, FlowMatchingModel)
-    assert isinstance(body.text.embedding, nn.Embedding)
-    length, rng = body.text.positions.shape[0], np.random.default_rng(0)
-    words = rng.integers(0, body.text.embedding.num_embeddings, (OUTPUT_WORDS, length))
-    words[0] = PAD_INDEX
-    state = rng.standard_normal((OUTPUT_WORDS, *sampler.shape), np.float32)
-    conditioning = body.spatial_conditioning(torch.from_numpy(words), state.shape[2:])
-    shares = {"conditioning": _share(conditioning.numpy(), sampler.conditioning(words))}
-    for moment in (0.0, 0.1, 0.9):
-        times = torch.full((len(state),), moment)
-        one = body.velocity(torch.from_numpy(state), times, conditioning).numpy()
-        other = sampler.velocity(state, np.float32(moment), conditioning.numpy())
-        shares["velocity"] = float(np.maximum(shares.get("velocity", 0), _share(one, other)))
-    return shares
-
-
-def _share(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """The largest difference as a share of the largest value; NaN if there is one."""
-    return float(np.abs(one - other).max() / max(np.abs(one).max(), 1e-12))
-
-
-def _tensors(net: VisionModel, batch: Tensor) -> list[Tensor]:
-    if isinstance(net.body, PromptableHead):
-        return net.encode(batch)
-    output = net(batch)
-    return [output] if isinstance(output, Tensor) else list(output.candidates())
 
 
 def check(parity: Parity, task: Task[Any], *, int8: bool) -> None:
@@ -327,11 +261,10 @@ def check(parity: Parity, task: Task[Any], *, int8: bool) -> None:
 
 
 def _check_outputs(parity: Parity) -> None:
-    some = count_noun(min(OUTPUT_IMAGES, parity.images), "validation image")
     for output, share in parity.outputs.items():
         if not share <= MAX_OUTPUT_DIFFERENCE:  # also if it is NaN
             raise RunError(
                 f"the output {output} of the exported net differs from torch's by {share:.2%} of "
-                f"its largest value, on {some}; no file was written",
+                f"its largest value, on validation images; no file was written",
                 remedy=_REMEDY,
             )

@@ -17,6 +17,7 @@ from foveate.data.resizing import letterbox_size
 from foveate.inference.exported.interactive import ExportedInteractivePredictor
 from foveate.inference.exported.runtimes import OnnxRuntime
 from foveate.inference.onnx_file import quiet
+from foveate.metrics.interactive import evaluated_rows
 from foveate.models.model import VisionModel
 from foveate.tasks.clicking import click_on_objects
 
@@ -94,6 +95,11 @@ def decoder_inputs(
         predictor = ExportedInteractivePredictor(recorder, {**outputs, "content": content}, size)
         click_on_objects(predictor, image, target)
     return recorder.inputs
+
+
+def has_objects(target: Instances) -> bool:
+    """Whether there is an object to click on."""
+    return len(evaluated_rows(target)) > 0
 
 
 class _Recorder(OnnxRuntime):

@@ -13,7 +13,7 @@ from foveate.data.split import file as split_file
 from foveate.experiment.limits import SPLIT_NAMES, limits_of
 from foveate.experiment.report import metric_card
 from foveate.experiment.shipped.markdown import bullets, code, escape, table
-from foveate.inference.exported.runtimes import DECODER_SUFFIXES
+from foveate.inference.exported.runtimes import DECODER_SUFFIX
 from foveate.metrics.names import display_name, interval_basis
 from foveate.tasks.capabilities import GeneratesImages, Interactive
 from foveate.wording import count_noun
@@ -64,9 +64,8 @@ def _commands(card: ModelCard) -> list[str]:
         what = "image.png --point X,Y --masks masks/"
     if isinstance(card.task, GeneratesImages):
         command, what = "generate", "'words' --out generated/"
-    decoders = tuple(DECODER_SUFFIXES.values())
     exported = [name for name in card.files if name.endswith((".onnx", ".xml"))]
-    exported = [name for name in exported if not name.endswith(decoders)]
+    exported = [name for name in exported if not name.endswith(DECODER_SUFFIX)]
     programs = [name for name in card.files if name.endswith(".pt2")]
     if programs and not exported:
         names = map(json.dumps, programs)

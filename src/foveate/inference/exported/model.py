@@ -18,10 +18,11 @@ from foveate.errors import FoveateError, RunError, SettingError
 from foveate.inference.exported.interactive import ExportedInteractivePredictor
 from foveate.inference.exported.record import ExportRecord
 from foveate.inference.exported.runtimes import (
-    DECODER_SUFFIXES,
+    DECODER_SUFFIX,
     PROGRAM_SUFFIX,
     REMEDY,
     RUNTIMES,
+    OnnxRuntime,
     Runtime,
 )
 from foveate.inference.exported.sampler import ExportedSampler
@@ -98,7 +99,7 @@ class ExportedModel(Predictor, TextPredictor):
 
     def _check_decoder(self) -> None:
         """Raise RunError if the file of the decoder is missing, or was exported with another."""
-        path = Path(self._name).with_suffix(self.computed.decoder_suffix)
+        path = Path(self._name).with_suffix(DECODER_SUFFIX)
         if self._decoder is None:
             raise RunError(
                 "the file of the decoder is missing",
@@ -137,8 +138,13 @@ class ExportedModel(Predictor, TextPredictor):
                 "or serve without the run: foveate export RUN --format onnx.",
             )
         try:
-            decoder, opened = path.with_suffix(DECODER_SUFFIXES[suffix]), RUNTIMES[suffix]
-            return cls(str(path), opened(path), opened(decoder) if decoder.exists() else None)
+            decoder = path.with_suffix(DECODER_SUFFIX)
+            has_decoder = suffix == OnnxRuntime.suffix and decoder.exists()
+            return cls(
+                str(path),
+                RUNTIMES[suffix](path),
+                OnnxRuntime.open(decoder) if has_decoder else None,
+            )
         except FileNotFoundError as error:  # the weights of OpenVINO, or a file that went just now
             raise RunError("there is no such file", where=error.filename or path) from None
 
@@ -246,7 +252,6 @@ class ExportedModel(Predictor, TextPredictor):
 
 def _remedy(name: str) -> str:
     """What to do about a file without a record: it may be the decoder of a model."""
-    for suffix, decoder_suffix in DECODER_SUFFIXES.items():
-        if name.endswith(decoder_suffix):
-            return f"It is a decoder: name the model, {name.removesuffix(decoder_suffix)}{suffix}."
+    if name.endswith(DECODER_SUFFIX):
+        return f"It is a decoder: name the model, {name.removesuffix(DECODER_SUFFIX)}.onnx."
     return REMEDY

@@ -27,14 +27,12 @@ class Runtime(ABC):
     Attributes:
         name: Of the runtime.
         suffix: Of its files.
-        decoder_suffix: Of the file beside a model that has a decoder, in the place of `suffix`.
         record: The model's description as JSON; None if the file has none.
         content: The bytes of the file, from which its fingerprint is made.
     """
 
     name: ClassVar[str]
     suffix: ClassVar[str]
-    decoder_suffix: ClassVar[str]
 
     record: str | None
     content: bytes
@@ -60,7 +58,7 @@ class OnnxRuntime(Runtime):
         SettingError: ONNX Runtime is not installed.
     """
 
-    name, suffix, decoder_suffix = "onnx", ".onnx", ".decoder.onnx"
+    name, suffix = "onnx", ".onnx"
 
     def __init__(self, name: str | Path, content: bytes):
         check_installed("to open an exported model")
@@ -102,7 +100,7 @@ class OpenVino(Runtime):
         SettingError: OpenVINO is not installed.
     """
 
-    name, suffix, decoder_suffix = "openvino", ".xml", ".decoder.xml"
+    name, suffix = "openvino", ".xml"
 
     def __init__(self, path: Path):
         openvino = import_openvino()
@@ -149,7 +147,7 @@ RUNTIMES: Mapping[str, Callable[[Path], Runtime]] = {
     OpenVino.suffix: OpenVino,
 }
 """What opens an exported file, by its suffix."""
-DECODER_SUFFIXES = {one.suffix: one.decoder_suffix for one in (OnnxRuntime, OpenVino)}
-"""Of the file beside a model that has a decoder, by the suffix of the model."""
+DECODER_SUFFIX = ".decoder.onnx"
+"""Of the file beside an ONNX model that has a decoder, in the place of .onnx."""
 PROGRAM_SUFFIX = ".pt2"
 """Of a program of torch.export, which is the net alone: nothing here computes it."""

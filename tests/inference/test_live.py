@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import os
 import threading
 import time
 import urllib.error
@@ -192,7 +193,11 @@ def test_what_cannot_be_shown_is_refused(fake, tmp_path, monkeypatch):
     monkeypatch.setattr(predict_command, "open_model", lambda *_: crowded.Crowded(2))
     image = tmp_path / "x.png"
     Image.new("RGB", (8, 8)).save(image)
-    assert "Add --show" in refused("predict", "run", "0")
+    message = refused("predict", "run", "0")
+    assert "there is no file of this name" in message
+    assert "add --show" in message
+    for option in (["--pixel-size", 0.5], ["--overwrite"]):
+        assert option[0] in refused("predict", "run", "0", "--show", *option)
     assert "a camera, or a video" in refused("predict", "run", image, "--show")
     assert "cannot be opened" in refused("predict", "run", "3", "--show")
     assert "one camera" in refused("predict", "run", "0", "1", "--show")
@@ -203,3 +208,22 @@ def test_what_cannot_be_shown_is_refused(fake, tmp_path, monkeypatch):
     Image.new("RGB", (8, 8)).save(tmp_path / "0", "PNG")
     assert not live.is_camera(Path("0"))  # a file is a file
     del fake
+
+
+def test_the_command_line_of_a_browser_does_not_hold_the_address(monkeypatch):
+    opened: list[str] = []
+    goodbye: list[Any] = []
+    monkeypatch.setattr(predict_command.webbrowser, "open", opened.append)
+    monkeypatch.setattr(
+        predict_command.atexit, "register", lambda *call, **names: goodbye.append((call, names))
+    )
+    predict_command._open_page("http://127.0.0.1:1234/secret/")
+    (uri,) = opened
+    assert "secret" not in uri
+    page = Path(urllib.request.url2pathname(uri.removeprefix("file://")))
+    assert 'content="0;url=http://127.0.0.1:1234/secret/"' in page.read_text()
+    if os.name == "posix":
+        assert (page.stat().st_mode & 0o777, page.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    (((remove, *rest), names),) = goodbye
+    remove(*rest, **names)
+    assert not page.parent.exists()

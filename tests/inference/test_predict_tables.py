@@ -363,3 +363,22 @@ def test_the_options_of_the_command_line(images, tmp_path, monkeypatch):
     assert [row["area_um2"] for row in rows(out)] == ["144.0", "32.0"] * 2
     for wrong in (0, -1, "nan", "inf"):
         assert "micrometres above 0" in refused(*words, "--pixel-size", wrong)
+
+
+def test_files_of_chosen_objects_say_how_they_were_chosen(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict_command, "open_model", lambda *_: detection())
+    for words, chosen in (
+        (["--conf", 0.3, "--classes", "cat"], {"conf": 0.3, "only": ["cat"]}),
+        ([], {}),
+    ):
+        heads = []
+        for name in ("all.json", "all.jsonl"):
+            out = tmp_path / name
+            assert run_cli("predict", "run", images, "--json", out, "--overwrite", *words)[0] == 0
+            text = out.read_text()
+            heads += (
+                [json.loads(text)] if name == "all.json" else map(json.loads, text.split("\n")[:2])
+            )
+        for head in heads:
+            assert head["foveate"] == "predictions"
+            assert {key: head[key] for key in ("conf", "only") if key in head} == chosen

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
+import shutil
 import sys
+import tempfile
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
@@ -125,7 +128,14 @@ def predict(
     outputs = Outputs(json_file, coco_file, draw, masks, overwrite, csv_file, pixel_size)
     prompt = _parse_prompt(point or [], outside or [], box)
     _check_live(
-        paths, show, [*outputs.by_option, *(["--point, --outside or --box"] if prompt else [])]
+        paths,
+        show,
+        [
+            *outputs.by_option,
+            *(["--point, --outside or --box"] if prompt else []),
+            *(["--pixel-size"] if pixel_size is not None else []),
+            *(["--overwrite"] if overwrite else []),
+        ],
     )
     if pixel_size is not None and not (math.isfinite(pixel_size) and pixel_size > 0):
         raise SettingError(
@@ -165,9 +175,9 @@ def _check_live(paths: Sequence[Path], show: bool, others: Sequence[str]) -> Non
     cameras = [path for path in paths if is_camera(path)]
     if cameras and not show:
         raise SettingError(
-            f"there is no file of this name; camera {cameras[0]} is shown, and nothing is written",
+            "there is no file of this name, and a number is a camera only with --show",
             where=cameras[0],
-            remedy="Add --show.",
+            remedy=f"Check the path, or show camera {cameras[0]}: add --show.",
         )
     if show and len(paths) > 1:
         raise SettingError("one camera or video is expected", where="--show")
@@ -185,7 +195,25 @@ def _open_browser(address: str) -> None:
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
     )
     if has_screen and sys.stdout.isatty():
-        webbrowser.open(address)
+        _open_page(address)
+
+
+def _open_page(address: str) -> None:
+    """Open an address that other users of this machine may not see.
+
+    They can read the command line of a browser, so it gets a file that leads to the address, which
+    only its owner can read. The file goes at the end of the process: a browser may open it late.
+    """
+    folder = tempfile.mkdtemp(prefix="foveate-")  # for its owner alone
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    page = Path(folder) / "live.html"
+    page.touch(0o600)
+    page.write_text(
+        '<!doctype html><meta charset="utf-8"><title>foveate</title>'
+        f'<meta http-equiv="refresh" content="0;url={address}"><a href="{address}">Live view</a>\n',
+        encoding="utf-8",
+    )
+    webbrowser.open(page.as_uri())
 
 
 def _parse_prompt(points: list[str], outside: list[str], box: str | None) -> Prompt | None:

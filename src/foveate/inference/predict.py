@@ -203,7 +203,7 @@ def _predict_paths(
             return PredictResult(work.tally.images, left_out.skipped)
         work.add_others()
         if journal is not None:
-            write_files(task, model, outputs, journal, left_out)
+            write_files(task, model, outputs, journal, left_out, asked)
             journal.remove()
     _report_result(model, outputs, work, left_out, reporter)
     left_out.raise_failure()

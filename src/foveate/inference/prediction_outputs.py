@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from foveate.inference.journal import SUFFIX, UNFINISHED, Journal
 from foveate.inference.left_out import LeftOut
 from foveate.inference.predictor import Predictor
 from foveate.inference.result_files import (
+    CHOSEN,
     COCO_PREDICTIONS,
     PREDICTIONS,
     PREDICTIONS_CSV,
@@ -164,9 +165,15 @@ def open_writers(task: Presenter[Any], outputs: Outputs) -> list[PredictionWrite
 
 
 def write_files(
-    task: Presenter[Any], model: Predictor, outputs: Outputs, journal: Journal, left_out: LeftOut
+    task: Presenter[Any],
+    model: Predictor,
+    outputs: Outputs,
+    journal: Journal,
+    left_out: LeftOut,
+    asked: Mapping[str, Any],
 ) -> None:
     """Write the files from the journal. They appear together, whole, at the end; videos first."""
+    chosen = {key: asked[key] for key in CHOSEN if asked.get(key) is not None}
     records = journal.records
     if outputs.drawings is not None:
         records = with_names(records, write_videos(outputs.drawings, records))
@@ -180,4 +187,4 @@ def write_files(
             elif option == "--csv":
                 write_csv(file, task, records, outputs.pixel_size)
             else:
-                write_predictions(file, path, task, model.name, records, left_out.records)
+                write_predictions(file, path, task, model.name, records, left_out.records, chosen)

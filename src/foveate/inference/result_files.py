@@ -19,6 +19,8 @@ LINES_SUFFIX = ".jsonl"
 """The suffix of a file with one JSON object a line."""
 PREDICTIONS = outputs.json_kind("predictions")
 """The file of `write_json` or `write_lines`."""
+CHOSEN = {"conf": "--conf", "only": "--classes"}
+"""What such a file says if only some objects were asked for, and the options that ask for it."""
 COCO_PREDICTIONS = outputs.FileKind(
     "COCO predictions",
     re.compile(rb'\s*\{\s*"info":\s*\{\s*"contributor":\s*"foveate predict"'),
@@ -47,6 +49,7 @@ def write_predictions(
     model: str,
     records: ReadRecords,
     skipped: Sequence[Record],
+    chosen: Record,
 ) -> None:
     """Write the values of all predictions as JSON, or as JSON lines if the name ends in .jsonl.
 
@@ -57,9 +60,10 @@ def write_predictions(
         model: Name of the model.
         records: The records of the images.
         skipped: Each image that was left out, with its path and the reason.
+        chosen: What was asked of the objects: "conf" and "only", see `CHOSEN`; empty for nothing.
     """
     write = write_lines if path.suffix.lower() == LINES_SUFFIX else write_json
-    write(file, task, model, records, skipped)
+    write(file, task, model, records, skipped, chosen)
 
 
 def write_json(
@@ -68,9 +72,10 @@ def write_json(
     model: str,
     records: ReadRecords,
     skipped: Sequence[Record],
+    chosen: Record,
 ) -> None:
     """Write one JSON object; arguments as for `write_predictions`."""
-    head = {"foveate": PREDICTIONS.name, "run": model, "classes": task.classes}
+    head = {"foveate": PREDICTIONS.name, "run": model, "classes": task.classes, **chosen}
     predictions = map(_prediction, records())
     _write_object(file, head, "predictions", predictions, {"skipped": list(skipped)})
 
@@ -81,15 +86,15 @@ def write_lines(
     model: str,
     records: ReadRecords,
     skipped: Sequence[Record],
+    chosen: Record,
 ) -> None:
     """Write a JSON object for each image on a line; arguments as for `write_predictions`."""
     del task
+    head = {"foveate": PREDICTIONS.name, "run": model, **chosen}
     for record in records():
-        file.write(
-            atomic_io.json_line({"foveate": PREDICTIONS.name, "run": model, **_prediction(record)})
-        )
+        file.write(atomic_io.json_line({**head, **_prediction(record)}))
     for one in skipped:
-        file.write(atomic_io.json_line({"foveate": PREDICTIONS.name, "run": model, **one}))
+        file.write(atomic_io.json_line({**head, **one}))
 
 
 def write_coco(file: IO[bytes], task: Presenter[Any], model: str, records: ReadRecords) -> None:

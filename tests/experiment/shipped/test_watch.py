@@ -255,6 +255,8 @@ def test_broken_files_and_copies_are_counted(run, fresh, tmp_path):
         ("{", "damaged"),
         ('{"a": 1}', "foveate predict --json wrote"),
         ('{"foveate": "predictions", "classes": ["x"], "predictions": []}', "of the classes"),
+        ('{"foveate": "predictions", "conf": 0.5}', "made with --conf"),
+        ('{"foveate": "predictions", "only": ["x"], "conf": 0}', "made with --conf, --classes"),
         ("CLASSES", "damaged"),
     ],
 )
@@ -265,6 +267,10 @@ def test_bad_files_of_predictions_are_refused(run, tmp_path, content, expected):
         content = json.dumps({**values, "predictions": [{"class": "nothing", "probability": 1}]})
     path.write_text(content)
     assert expected in refused("watch", run.path, path)
+    if "made with" in expected:
+        lines = path.with_suffix(".jsonl")
+        lines.write_text(content + "\n")
+        assert expected in refused("watch", run.path, lines)
 
 
 def test_bad_input_is_refused(run, fresh, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from foveate.errors import BadImage, RunError
 from foveate.inference.image_list import image_files
 from foveate.inference.inputs import batches
 from foveate.inference.predictor import Predictor
-from foveate.inference.result_files import LINES_SUFFIX, PREDICTIONS
+from foveate.inference.result_files import CHOSEN, LINES_SUFFIX, PREDICTIONS
 from foveate.progress import Reporter
 from foveate.tasks.capabilities import Interactive
 from foveate.tasks.presenters.presenter import Presenter
@@ -172,7 +172,7 @@ def observe_predictions(task: Presenter[Any], paths: Sequence[Path]) -> Observed
     """Read what `foveate predict --json` wrote.
 
     Raises:
-        RunError: A file is missing, damaged, or of another model's classes.
+        RunError: A file is missing, damaged, of another model's classes, or of chosen objects.
     """
     rates: list[Rates] = []
     for path in paths:
@@ -194,6 +194,7 @@ def _object(path: Path, classes: Sequence[str]) -> list[dict[str, Any]]:
     content = record_io.read_json(path, MAX_JSON_BYTES, remedy=_REMEDY)
     if not isinstance(content, dict) or content.get("foveate") != PREDICTIONS.name:
         raise _no_predictions(path)
+    _check_complete(path, content)
     if tuple(content["classes"]) != tuple(classes):
         raise RunError(
             f"predictions of the classes {', '.join(classes)} are expected, these are of "
@@ -212,8 +213,19 @@ def _lines(path: Path, _classes: Sequence[str]) -> Iterator[dict[str, Any]]:
             values = record_io.parse_json(line)
             if not isinstance(values, dict) or values.get("foveate") != PREDICTIONS.name:
                 raise _no_predictions(path)
+            _check_complete(path, values)
             if "reason" not in values:
                 yield values
+
+
+def _check_complete(path: Path, head: Mapping[str, Any]) -> None:
+    """Refuse predictions of which some objects were left out: they compare with no run."""
+    if options := [option for key, option in CHOSEN.items() if key in head]:
+        raise RunError(
+            f"predictions of all objects are expected, these were made with {', '.join(options)}",
+            where=path,
+            remedy="Write it again without: foveate predict RUN IMAGES --json FILE.",
+        )
 
 
 def _no_predictions(path: Path) -> RunError:

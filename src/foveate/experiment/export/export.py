@@ -124,13 +124,14 @@ def export(
         reporter.info(f"converting the net to {format}")
         net, onnx, decoder = _graphs(task, net, after)
         if int8:
-            onnx = quantization.quantized(onnx, _training_inputs(prepared, task, net))
+            inputs = _training_inputs(prepared, task, net)
             if decoder is not None:
                 most = quantization.MAX_CLICKED_IMAGES
                 clicked = _drawn(prepared, "train", most, quantization.has_objects)
                 _check_enough(len(clicked[0]), "training images with objects")
                 prompts = quantization.decoder_inputs(net, decoder, *clicked)
                 decoder = quantization.quantized(decoder, prompts)
+            onnx = quantization.quantized(onnx, inputs)
         record = _description(run, task, net, after.outputs, int8=int8)
         if not isinstance(task, GeneratesImages):
             record["watch"] = to_record(task, net, prepared)

@@ -34,7 +34,7 @@ def demo(
     ] = "classification",
     minutes: Annotated[
         float | None,
-        typer.Option(help="Time for all but the test (default: 1 for classification, else 5)."),
+        typer.Option(help="Time for all but the test (default: about 1, or 5 for other tasks)."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -57,7 +57,7 @@ def demo(
             reporter=reporter,
             began=BEGAN,
             task=task,
-            minutes=minutes or shown.demo_minutes,
+            **(shown.demo_settings if minutes is None else {"minutes": minutes}),
         )
     test_split.test(run, reporter=reporter)
     _print_conclusion(run, "test")

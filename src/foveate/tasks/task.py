@@ -68,7 +68,7 @@ class Task(Presenter[A]):
         max_default_size: Pixels a side of training images, unless the user asks for more.
         max_eval_images: Images of a split that are evaluated, where prediction is slow.
         demo_data: Built-in dataset on which `foveate demo` shows the task.
-        demo_minutes: Minutes after which the model there is clearly better than its baselines.
+        demo_settings: How long it is trained there, to be clearly better than its baselines.
         loss_floor: The loss of a perfect prediction; above 0 if targets are smoothed.
     """
 
@@ -87,7 +87,7 @@ class Task(Presenter[A]):
     max_default_size: ClassVar[int] = 128
     max_eval_images: ClassVar[int | None] = None
     demo_data: ClassVar[str] = "scenes"
-    demo_minutes: ClassVar[float] = 5
+    demo_settings: ClassVar[Mapping[str, Any]] = {"minutes": 5}
 
     loss_floor: float = 0.0
 

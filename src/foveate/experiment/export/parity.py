@@ -126,9 +126,10 @@ def compare(
         RunError: The task needs clicks, and there is no object to click on.
     """
     generates = isinstance(task, GeneratesImages)
-    most = MAX_PROMPTED_IMAGES if isinstance(task, PromptedByTargets) else MAX_IMAGES
-    most, timed = (MAX_GENERATED_IMAGES, TIMED_GENERATED) if generates else (most, TIMED_IMAGES)
-    clicks = isinstance(task, PromptedByTargets)
+    clicks = isinstance(task, PromptedByTargets) and not generates
+    most, timed = MAX_PROMPTED_IMAGES if clicks else MAX_IMAGES, TIMED_IMAGES
+    if generates:
+        most, timed = MAX_GENERATED_IMAGES, TIMED_GENERATED
     rows = prepared.drawn("valid", most, wanted=has_objects if clicks else None)
     if not len(rows):
         raise _not_comparable()

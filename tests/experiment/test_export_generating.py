@@ -246,7 +246,7 @@ def test_formats_and_options_that_it_cannot_have_are_refused(exported):
     assert "keep 32 bits" in refused("export", run.path, "--int8")
     for format in ("pt2", "openvino"):
         text = refused("export", run.path, "--format", format)
-        assert "models of two files are exported as ONNX" in text
+        assert "models of the task text_to_image are exported as ONNX" in text
     encoder = {"source": "clip:x", "width": 8, "max_length": 9, "digest": "0"}
     with pytest.raises(SettingError, match="a CLIP reads the texts of this run"):
         exported_tasks.build("text_to_image", (), {"text_encoder": encoder, "steps": 2})

@@ -1,6 +1,6 @@
 """How well `foveate train --minutes` keeps its budget: wall time of the whole command.
 
-    python benchmarks/time_budget.py --minutes 1 3 DATA[:TASK] ...
+    python benchmarks/time_budget.py DATA[:TASK] ... --minutes 1 3
 
 Each command runs alone, as a user types it. Printed are the wall time over the budget, the epochs,
 and the number of validations.

@@ -49,6 +49,6 @@ def test_a_digit_is_of_its_class_and_stands_out():
 def test_its_pixels_alone_say_little():
     """The reason for this dataset: a nearest neighbour fails where a convolutional net succeeds."""
     train, labels = colour_digits.draw([f"train/{i:04d}" for i in range(1500)])
-    valid, truth = colour_digits.draw([f"valid/{i:04d}" for i in range(300)])
+    valid, valid_labels = colour_digits.draw([f"valid/{i:04d}" for i in range(300)])
     nearest = KNeighborsClassifier(1).fit(train.reshape(1500, -1), labels)
-    assert nearest.score(valid.reshape(300, -1), truth) < 0.4
+    assert nearest.score(valid.reshape(300, -1), valid_labels) < 0.4

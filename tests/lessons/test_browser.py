@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 import subprocess
 import sys
 import urllib.error
@@ -13,34 +12,19 @@ import urllib.request
 import pytest
 
 from foveate.lessons import site
+from helpers.browser import MARKS, chromium
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.slow,  # starts a browser and marimo's server
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="no chromium is installed (apt-get install chromium)"
-    ),
-]
+pytestmark = MARKS
 TIMEOUT = 240_000
 """Milliseconds that the page may take to train its networks on a busy machine."""
 
 
 @pytest.fixture(scope="module")
 def browser():
-    flags = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--no-first-run",
-    ]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with chromium(
+        "--disable-background-networking", "--disable-component-update", "--disable-sync"
+    ) as browser:
         yield browser
-        browser.close()
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -14,16 +13,10 @@ from foveate.report.box_panels import box_panels
 from foveate.report.page import render_html
 from foveate.report.panels import Code, ConfusionMatrix, Gallery, GalleryItem, Page, Table
 from helpers import report_demo as demo
+from helpers.browser import MARKS, chromium, playwright
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright.expect
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.slow,  # starts a browser
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="no chromium is installed (apt-get install chromium)"
-    ),
-]
+pytestmark = MARKS
 TIMEOUT = 30_000
 WIDTHS = (1280, 390)
 CLASSES = ("cat", "dog")
@@ -31,11 +24,8 @@ CLASSES = ("cat", "dog")
 
 @pytest.fixture(scope="module")
 def browser():
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

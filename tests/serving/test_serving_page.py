@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import re
-import shutil
 
 import numpy as np
 import pytest
 
+from helpers.browser import MARKS, chromium, playwright
 from helpers.served import png_bytes, serving
 from helpers.toy_datasets import toy_dataset
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright.expect
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.slow,  # starts a browser
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="no chromium is installed (apt-get install chromium)"
-    ),
-]
+pytestmark = MARKS
 TIMEOUT = 30_000
 DONE = re.compile(r"\(\d+ ms\)$")
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
@@ -27,11 +20,8 @@ CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"
 
 @pytest.fixture(scope="module")
 def browser():
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", *CAMERA]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with chromium(*CAMERA) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

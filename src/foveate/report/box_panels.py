@@ -94,7 +94,7 @@ def class_table(
         [
             name,
             f"{row.n:,}",
-            *(_percent(value) for value in (row.ap50, row.ap, row.precision, row.recall)),
+            *(percent(value) for value in (row.ap50, row.ap, row.precision, row.recall)),
             f"{threshold:.2f}",
         ]
         for name, row, threshold in zip(classes, rows, thresholds, strict=True)
@@ -107,10 +107,6 @@ def class_table(
         ["class", "objects", "AP50", "AP", "precision", "recall", "threshold"],
         cells,
     )
-
-
-def _percent(value: float) -> str:
-    return "–" if np.isnan(value) else percent(value)
 
 
 def precision_recall_chart(

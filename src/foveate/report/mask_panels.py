@@ -88,7 +88,7 @@ def _class_table(scorer: Scorer, classes: Sequence[str]) -> Table:
     rows = []
     for name, row in zip(classes, scorer.per_class(), strict=True):
         values = (row.share, row.iou, row.precision, row.recall, row.boundary_f1)
-        rows.append([name, *("–" if np.isnan(value) else percent(value) for value in values)])
+        rows.append([name, *(percent(value) for value in values)])
     return Table(
         "Metrics by class",
         "Recall is the share of the class's pixels that are predicted as the class. Precision is "

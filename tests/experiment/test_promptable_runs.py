@@ -53,7 +53,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> fv.Run:
         )
         code, said, err = run_cli("train", data, *words, "--set", "ema=0.9", "--out", path)
         assert code == 0, err
-        assert "baselines, validation IoU 1: flood fill" in said
+        assert "baselines, validation IoU after 1 click: flood fill" in said
         code, said, err = run_cli("test", path)
         assert code == 0, err
         assert "after one click on each object of" in said

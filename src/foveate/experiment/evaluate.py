@@ -119,6 +119,7 @@ def evaluate(
                 floor=task.loss_floor,
                 perfect=task.curve_reaches_one,
                 fitted=(results["fitted"] or {}).get(task.curve_metric),
+                pretrained=run.settings.weights is not None,
                 valid_images=len(np.unique(found.units)),
                 check_labels=partial(_check_labels, task, prepared, run.settings.seed),
             )

@@ -10,53 +10,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from itertools import pairwise
-from typing import Any, Literal
+from dataclasses import dataclass
 
 from foveate.metrics.names import display_name, title_name
 from foveate.training.curves import CurveRow
-from foveate.training.run_curves import RunCurves, end_of
+from foveate.training.run_curves import FEW_EPOCHS, GAP, MIN_ROWS, MISFIT, RunCurves, end_of
+from foveate.training.step_length import stuck, too_high, too_low, worse_from_start
+from foveate.training.verdict import Verdict, unclear
 from foveate.wording import count_noun
 
-MIN_ROWS = 4
-"""Validations from which curves can be read."""
-GAP, CLEAR_GAP = 0.08, 0.05
-"""Points of the metric by which the train images are ahead where a model overfits, and those that
-remain when two standard errors are taken off."""
-MISFIT = 0.20
-"""Points of the metric that are missing on the train images where a model underfits."""
-FEW_EPOCHS = 10
-"""Epochs below which a run may just have been short."""
 GAINS = 0.04, 0.10
 """Points of the metric that the second half of a run still brings where it is too short: of one of
 fewer than FEW_EPOCHS, and of a longer one, whose learning rate alone brings some by falling."""
-LOST = 0.10
-"""Points of the metric that are lost again where the learning rate is too high, or half of them
-from one epoch to the next."""
 MAX_MISTAKES = 2 / 3
 """Share of a probe's mistakes up to which it is worth asking about labels."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One diagnosis.
-
-    Attributes:
-        name: In two or three words, e.g. "overfitting".
-        text: What the curves show.
-        advice: What to try.
-        tone: How serious it is.
-    """
-
-    name: str
-    text: str
-    advice: str
-    tone: Literal["good", "careful", "bad"]
-
-    def to_json(self) -> dict[str, Any]:
-        """The verdict as a record."""
-        return asdict(self)
+DOUBTFUL = 0.10
+"""Share of the mistakes that may be missing for "label noise likely", where hard images and wrong
+labels cannot be told apart."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +52,7 @@ def diagnose(
     perfect: bool = True,
     fitted: float | None = None,
     valid_images: int | None = None,
+    pretrained: bool = False,
     check_labels: Callable[[], LabelEvidence | None] = lambda: None,
 ) -> list[Verdict]:
     """Diagnose a finished run.
@@ -95,6 +66,7 @@ def diagnose(
         fitted: The metric of the kept weights on train images that are not augmented. The curve of
             the train metric is lower: augmentation and dropout make training harder.
         valid_images: Number of validation images, if known.
+        pretrained: Whether training began with pretrained weights.
         check_labels: Finds out-of-fold evidence on the labels. It is called only where wrong labels
             would explain the curves, since it takes time.
 
@@ -111,89 +83,16 @@ def diagnose(
             )
         ]
     curves = RunCurves.of(rows, metric, floor, fitted, valid_images)
-    broken = _too_high(curves) or _too_low(curves)
+    damaged = worse_from_start(curves) if pretrained else None
+    broken = damaged or too_high(curves) or too_low(curves) or stuck(curves)
     if broken:
         return [broken]  # a model that has not learnt says nothing else
     poor = _overfitting(curves) or _short(curves) or (_underfitting(curves) if perfect else None)
     if poor is None:
-        return [_healthy(curves)]
-    if poor.name == "overfitting" or poor.name == "underfitting":
-        noise = _label_noise(check_labels())
-        if noise is not None:
-            # Wrong labels are enough to explain a poor fit, but not to explain memorising them.
-            return [noise, poor] if poor.name == "overfitting" else [noise]
-    return [poor]
-
-
-def _too_high(curves: RunCurves) -> Verdict | None:
-    """The steps jump over the minimum: what was learnt is lost, or little is ever learnt.
-
-    A loss that rises does not suffice. The metric must be poor, or fall with it.
-    """
-    train, metric = curves.train, curves.train_metric
-    end, highest = end_of(train), max(train)
-    if not all(math.isfinite(loss) for loss in train):
-        how = "is no longer a number"
-    elif max(metric) - end_of(metric) > LOST and end > 1.2 * min(train):
-        how = f"rose again from {min(train):.3g} to {end:.3g}"
-    elif _falls_back(train, metric) >= max(2, len(train) // 4):
-        how = f"went up and down, between {min(train):.3g} and {highest:.3g}"
-    elif max(curves.fitted, end_of(metric)) < 1 - MISFIT and _jumped(curves):
-        how = f"was {highest:.3g} at its highest and stayed at {end:.3g}"
-    else:
-        return None
-    return Verdict(
-        "learning rate too high",
-        f"The training loss {how}: the steps are so long that they jump over the minimum.",
-        f"Try a fifth of the learning rate (--lr {curves.lr / 5:.2g}), or --lr find.",
-        "bad",
-    )
-
-
-def _falls_back(train: Sequence[float], metric: Sequence[float]) -> int:
-    """Epochs after which the training loss is clearly higher and the metric clearly lower."""
-    return sum(
-        loss > 1.1 * loss_before and value < value_before - LOST / 2
-        for (loss_before, loss), (value_before, value) in zip(
-            pairwise(train), pairwise(metric), strict=True
-        )
-    )
-
-
-def _jumped(curves: RunCurves) -> bool:
-    """Whether a loss was once far above where it stays, or jumps at every fourth validation.
-
-    A net begins near the loss of a guess, and a poor model has not come far below that. So a loss
-    far above its end was above that of a guess.
-    """
-    train, valid, metric = curves.train, curves.valid, curves.train_metric
-    jumps = sum(after > 1.2 * before for before, after in pairwise(valid))
-    stays = end_of(train) > 0.97 * train[curves.half]
-    far = 1.15 if end_of(metric) - metric[0] < LOST / 2 else 3.0
-    return stays and (max(train) > far * end_of(train) or jumps >= max(2, len(valid) // 4))
-
-
-def _too_low(curves: RunCurves) -> Verdict | None:
-    """A loss has hardly fallen, and falls as fast as at first."""
-    fitted = curves.fitted - curves.kept > GAP  # that takes longer steps
-    creeping = next((loss for loss in (curves.valid, curves.train) if _creeps(loss)), None)
-    if creeping is None or fitted:
-        return None
-    which = "validation" if creeping is curves.valid else "training"
-    return Verdict(
-        "learning rate too low",
-        f"The {which} loss has hardly fallen, from {creeping[0]:.3g} to {creeping[-1]:.3g}, and "
-        "still falls in nearly a straight line: each step is too short.",
-        f"Try ten times the learning rate (--lr {10 * curves.lr:.2g}), or --lr find.",
-        "bad",
-    )
-
-
-def _creeps(loss: Sequence[float]) -> bool:
-    """Few epochs seldom lower a loss by a fifth, at the right learning rate either."""
-    fall, half = loss[0] - loss[-1], loss[(len(loss) - 1) // 2] - loss[-1]
-    little = 0.2 if len(loss) >= FEW_EPOCHS else 0.05
-    return len(loss) >= MIN_ROWS and 0 < fall < little * loss[0] and half > 0.4 * fall
+        return [_unclear_gap(curves) or _healthy(curves)]
+    if poor.name not in ("overfitting", "underfitting"):
+        return [poor]
+    return _by_labels(check_labels(), curves, poor)
 
 
 def _overfitting(curves: RunCurves) -> Verdict | None:
@@ -204,11 +103,10 @@ def _overfitting(curves: RunCurves) -> Verdict | None:
     growing confidence (Guo et al., "On calibration of modern neural networks", 2017).
     """
     valid, best = curves.valid, curves.best
-    gap = curves.fitted - curves.kept
     end_gap = end_of(curves.train_metric) - end_of(curves.valid_metric)
     rose = end_of(valid) > 1.1 * valid[best] and end_of(curves.train) < 0.95 * curves.train[best]
-    flat = gap > GAP and gap - curves.margin > CLEAR_GAP
-    if not (flat or (rose and end_gap > GAP and end_gap - curves.margin > CLEAR_GAP)):
+    flat = curves.clear_gap
+    if not (flat or curves.is_clear(end_gap)):
         return None
     name = title_name(curves.metric)
     if flat:
@@ -257,12 +155,10 @@ def _short(curves: RunCurves) -> Verdict | None:
         return Verdict("still improving", f"{text}: it ended too early.", longer, "careful")
     if len(valid) < MIN_ROWS and curves.fitted < 1 - GAP:
         is_are = "is" if len(valid) == 1 else "are"
-        return Verdict(
-            "too short to judge",
+        return unclear(
             f"There {is_are} only {count_noun(len(valid), 'validation point')}; curves need at "
             "least four to be read.",
             longer,
-            "careful",
         )
     return None
 
@@ -288,7 +184,7 @@ def _underfitting(curves: RunCurves) -> Verdict | None:
     )
 
 
-def _label_noise(evidence: LabelEvidence | None) -> Verdict | None:
+def _by_labels(evidence: LabelEvidence | None, curves: RunCurves, poor: Verdict) -> list[Verdict]:
     """Of a model's mistakes on images that it has not seen, too many look like wrong labels.
 
     The curves alone do not show it: hard images give the same ones. Mistakes on hard images look
@@ -296,19 +192,45 @@ def _label_noise(evidence: LabelEvidence | None) -> Verdict | None:
     in 10 predictions was wrong, and for nearly half where 6 in 10 were (benchmarks/README.md).
     """
     if evidence is None or not 0 < evidence.mistakes <= MAX_MISTAKES * evidence.images:
-        return None
+        return [poor]
     share = evidence.suspects / evidence.images
     error = 2 * math.sqrt(share * (1 - share) / evidence.images)
     usual = 0.3 + 0.35 * evidence.mistakes / evidence.images
-    if share - error < 0.03 or evidence.suspects < usual * evidence.mistakes:
+    if share - error < 0.03 or evidence.suspects < (usual - DOUBTFUL) * evidence.mistakes:
+        return [poor]
+    if evidence.suspects >= usual * evidence.mistakes:
+        noise = Verdict(
+            "label noise likely",
+            f"About {share:.0%} of the labels are probably wrong: models that were not fitted to "
+            "these images predict another class with the confidence that they usually have when "
+            "they are right, and the label is not even their second choice.",
+            "List them with foveate audit DATA --deep, correct them, and train again.",
+            "careful",
+        )
+        # Wrong labels are enough to explain a poor fit, but not to explain memorising them.
+        return [noise, poor] if poor.name == "overfitting" else [noise]
+    if curves.clear_gap:
+        return [poor]  # the model memorises, whatever the labels are
+    doubt = unclear(
+        f"{title_name(curves.metric)} is {curves.fitted:.1%} on the train images. Either about "
+        f"{share:.0%} of the labels are wrong, or these images are hard: both give such mistakes.",
+        "Look at the labels that foveate audit DATA --deep lists. If they are right, try a larger "
+        "model (foveate models lists them) or larger images (--size).",
+    )
+    return [doubt]
+
+
+def _unclear_gap(curves: RunCurves) -> Verdict | None:
+    """There is a gap, which may also come from the choice of few validation images."""
+    gap = curves.fitted - curves.kept
+    if gap <= GAP:
         return None
-    return Verdict(
-        "label noise likely",
-        f"About {share:.0%} of the labels are probably wrong: models that were not fitted to these "
-        "images predict another class with the confidence that they usually have when they are "
-        "right, and the label is not even their second choice.",
-        "List them with foveate audit DATA --deep, correct them, and train again.",
-        "careful",
+    return unclear(
+        f"{title_name(curves.metric)} is {100 * gap:.0f} points higher on the train images "
+        f"({curves.fitted:.1%}) than on the validation images. These are so few that the gap may "
+        f"be {100 * max(0.0, gap - curves.margin):.0f} or {100 * (gap + curves.margin):.0f} "
+        "points: the model may overfit, or not.",
+        "Take more validation images, or use all of them in turn: foveate cross-validate DATA.",
     )
 
 

@@ -9,6 +9,16 @@ from typing import Self
 
 from foveate.training.curves import CurveRow
 
+MIN_ROWS = 4
+"""Validations from which curves can be read."""
+GAP, CLEAR_GAP = 0.08, 0.05
+"""Points of the metric by which the train images are ahead where a model overfits, and those that
+remain when two standard errors are taken off."""
+MISFIT = 0.20
+"""Points of the metric that are missing on the train images where a model underfits."""
+FEW_EPOCHS = 10
+"""Epochs below which a run may just have been short."""
+
 
 @dataclass(frozen=True)
 class RunCurves:
@@ -24,6 +34,9 @@ class RunCurves:
         valid_metric: The metric on validation images.
         fitted: The metric of the kept weights on train images.
         kept: Their metric on validation images.
+        kept_loss: Their validation loss.
+        first_is_best: Whether they are those of the first validation, before training or after it
+            began.
         margin: Two standard errors of that; 0 if the number of images is not known.
     """
 
@@ -36,6 +49,8 @@ class RunCurves:
     valid_metric: list[float]
     fitted: float
     kept: float
+    kept_loss: float
+    first_is_best: bool
     margin: float
 
     @classmethod
@@ -48,11 +63,13 @@ class RunCurves:
         valid_images: int | None,
     ) -> Self:
         """Read the rows of curves.csv; see `doctor.diagnose`."""
-        kept = min(rows, key=lambda row: _or_infinite(row["valid_loss"]))[f"valid_{metric}"]
+        best = min(rows, key=lambda row: _or_infinite(row["valid_loss"]))
+        kept = best[f"valid_{metric}"]
         kept = min(max(kept, 0.0), 1.0) if math.isfinite(kept) else 0.0
         # The variance of values from 0 to 1 is at most that of as many zeros and ones of the same
         # mean (Bhatia and Davis, 2000), so this holds for every metric that is a mean over images.
         margin = 2 * math.sqrt(kept * (1 - kept) / valid_images) if valid_images else 0.0
+        first_is_best = best is rows[0]
         rows = [row for row in rows if row["step"] > 0]  # before it stands what training began with
         train_metric = _filled([row[f"train_{metric}"] for row in rows])
         return cls(
@@ -65,8 +82,19 @@ class RunCurves:
             _filled([row[f"valid_{metric}"] for row in rows]),
             end_of(train_metric) if fitted is None else fitted,
             kept,
+            _or_infinite(best["valid_loss"] - floor),
+            first_is_best,
             margin,
         )
+
+    @property
+    def clear_gap(self) -> bool:
+        """Whether the kept weights are clearly better on the train images."""
+        return self.is_clear(self.fitted - self.kept)
+
+    def is_clear(self, gap: float) -> bool:
+        """Whether a gap is large, and larger than the choice of validation images explains."""
+        return gap > GAP and gap - self.margin > CLEAR_GAP
 
     @property
     def best(self) -> int:

@@ -1,0 +1,216 @@
+"""The runs of `curves.py`: what each is made to show, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+HELD_OUT, VALID = 600, 300
+NOISE = 0.25
+UNSEEN = "held out"
+WORSE = "worse from the start"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run is made.
+
+    Attributes:
+        data: A dataset, or a dataset and the task that it is used for: "nuclei-instance".
+        seed: Of its images and its training.
+        condition: With data and seed, the name of the run.
+        meant: The verdict that it is made to show.
+        train: Number of train images.
+        settings: Of foveate.
+        noise: Share of wrong labels.
+        valid: Number of validation images.
+        test: Number of images that neither training nor the validation curve sees.
+        half: "tuned" where the doctor's rules were chosen on it.
+    """
+
+    data: str
+    seed: int
+    condition: str
+    meant: str
+    train: int
+    settings: dict[str, Any] = field(default_factory=dict)
+    noise: float = 0.0
+    valid: int = VALID
+    test: int = HELD_OUT
+    half: str = "tuned"
+
+    @property
+    def name(self) -> str:
+        return f"{self.data} {self.condition} {self.seed}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset of the bench: side of its images, net of the first seed, train images, seeds."""
+
+    size: int
+    model: str
+    few: int
+    many: int
+    seeds: int = 2
+
+
+CLASSIFIED = {
+    "digits": Source(8, "mlp", 80, 800, seeds=3),
+    "mnist": Source(14, "cnn", 80, 1000, seeds=3),
+    "cifar10": Source(16, "tiny_cnn", 200, 800),
+    "flowers": Source(14, "cnn", 120, 700),
+    "sign_digits": Source(14, "cnn", 100, 700),
+}
+PLAIN = {"augment": "none", "label_smoothing": 0.0, "schedule": "constant"}
+SGD = {**PLAIN, "optimizer": "sgd"}
+
+
+def plans() -> Iterator[Plan]:
+    """All runs, those of the first seed first."""
+    for seed in range(3):
+        for data, source in CLASSIFIED.items():
+            if seed < source.seeds:
+                yield from classified(data, source, seed)
+        if seed == 0:
+            yield from scenes("semantic", seed)
+    yield from objects()
+    for data in ("flowers", "sign_digits"):
+        yield from damaged(data, 0, "tuned", 0.003)
+    yield from held_out()
+
+
+def classified(data: str, source: Source, seed: int) -> Iterator[Plan]:
+    """The conditions of a classification dataset; seeds vary how a condition is brought about."""
+    few, many = source.few, source.many
+    model = {"size": source.size, "model": "cnn" if seed and data != "digits" else source.model}
+    valid = (VALID, 150, 80)[seed]
+    sgd = {**SGD, **model}
+
+    def plan(condition: str, meant: str, train: int, **more: Any) -> Plan:
+        noise = more.pop("noise", 0.0)
+        return Plan(data, seed, condition, meant, train, more, noise, valid)
+
+    yield plan("recipe", "healthy", many, **model, epochs=20)
+    yield plan("few", "overfitting", few, **model, epochs=40)
+    yield plan("few-plain", "overfitting", few, **PLAIN, **model, epochs=30)
+    yield plan("short", "still improving", many, **model, epochs=4 if seed != 1 else 6)
+    high = ({**sgd, "lr": 1.0}, {**PLAIN, **model, "lr": 0.1}, {**sgd, "lr": 0.5})[seed]
+    yield plan("high", "learning rate too high", many, **high, epochs=12)
+    yield plan("low", "learning rate too low", many, **sgd, lr=(2e-4, 5e-4, 1e-4)[seed], epochs=12)
+    tiny = (
+        {**model, "model": "mlp:2", "epochs": 25},
+        {**model, "weight_decay": 30.0, "epochs": 15},
+        {**model, "model": "mlp:1", "epochs": 25},
+    )[seed]
+    yield plan("tiny", "underfitting", many, **tiny)
+    yield plan("noise", "label noise likely", many, **model, noise=NOISE, epochs=15)
+    yield plan("noise-plain", "label noise likely", many, **PLAIN, **model, noise=NOISE, epochs=25)
+    if data in ("flowers", "sign_digits", "cifar10") and seed == 0:
+        yield plan("pretrained", "healthy", 200, **PRETRAINED, epochs=4)
+    yield plan("strong", "healthy", many, **model, augment="strong", epochs=20)
+
+
+PRETRAINED = {"model": "efficientnet_lite0", "size": 64, "batch_size": 32}
+
+
+def scenes(task: str, seed: int) -> Iterator[Plan]:
+    """The conditions of the built-in scenes, for a task beyond classification."""
+
+    def plan(condition: str, meant: str, train: int, **settings: Any) -> Plan:
+        settings = {"size": 64, "ema": None, **settings}
+        return Plan(f"scenes-{task}", seed, condition, meant, train, settings, valid=50, test=80)
+
+    rate = {"optimizer": "sgd", "schedule": "constant"}
+    yield plan("few", "overfitting", 40, augment="none", epochs=30)
+    yield plan("short", "still improving", 100, epochs=4)
+    yield plan("high", "learning rate too high", 60, **rate, lr=0.3, epochs=6)
+    yield plan("low", "learning rate too low", 60, **rate, lr=1e-6, epochs=6)
+    yield plan("recipe", "healthy", 200, epochs=10)
+
+
+def objects() -> Iterator[Plan]:
+    """Detection, instances, prompts and generated images, on data that are built in."""
+    yield from conditions("scenes-instance", 0, "tuned", few=24, many=60, size=64)
+    yield from conditions("scenes-promptable", 0, "tuned", few=24, many=60, size=64)
+    boxes = {"model": "efficientnet_lite0", "size": 64}
+    yield from conditions("scenes-detection", 0, "tuned", few=24, many=60, **boxes)
+    yield from conditions("digits-text_to_image", 0, "tuned", few=20, many=400, size=8)
+
+
+def conditions(
+    data: str,
+    seed: int,
+    half: str,
+    *,
+    few: int,
+    many: int,
+    epochs: int = 15,
+    high: Mapping[str, Any] = {"lr": 0.3},
+    low: Mapping[str, Any] = {"optimizer": "sgd", "lr": 1e-6},
+    valid: int = 50,
+    test: int = 80,
+    **shape: Any,
+) -> Iterator[Plan]:
+    """The conditions of a dataset for a task beyond classification."""
+
+    def plan(condition: str, meant: str, train: int, **settings: Any) -> Plan:
+        settings = {"ema": None, **shape, **settings}
+        return Plan(data, seed, condition, meant, train, settings, 0.0, valid, test, half)
+
+    yield plan("recipe", "healthy", many, epochs=epochs)
+    yield plan("few", "overfitting", few, augment="none", epochs=2 * epochs)
+    yield plan("short", "still improving", many, epochs=4)
+    yield plan("high", "learning rate too high", many, **high, epochs=8)
+    yield plan("low", "learning rate too low", many, schedule="constant", **low, epochs=6)
+
+
+def damaged(data: str, seed: int, half: str, *rates: float) -> Iterator[Plan]:
+    """A pretrained net that is fine-tuned with steps that are too long, for each rate."""
+    for rate in rates:
+        settings = {**PRETRAINED, **PLAIN, "lr": rate, "epochs": 5}
+        yield Plan(data, seed, f"worse-{rate:g}", WORSE, 200, settings, half=half)
+
+
+def held_out() -> Iterator[Plan]:
+    """Other data, nets, sizes, seeds and numbers of images than those of the tuned runs."""
+    bare = {"high": {"optimizer": "sgd", "lr": 3.0}, "low": {"lr": 1e-6}}
+    boxes = {"model": "efficientnet_lite0", "size": 96, "epochs": 12, **bare}
+    masks = {"size": 80, "epochs": 12, "valid": 24, **bare}
+    small = {"size": 48, "epochs": 12, "valid": 24, **bare}
+    net = {"model": "tiny_cnn", "size": 20}
+    yield from others("fashion", net, few=60, many=900, valid=200)
+    yield from conditions(
+        "isbi2012-semantic", 5, UNSEEN, few=3, many=14, size=96, valid=6, test=10, **bare
+    )
+    yield from conditions("nuclei-instance", 5, UNSEEN, few=5, many=40, **masks)
+    yield from conditions("bccd-detection", 5, UNSEEN, few=6, many=40, valid=24, **boxes)
+    yield from conditions("nuclei-promptable", 5, UNSEEN, few=5, many=40, **masks)
+    yield from damaged("fashion", 5, UNSEEN, 0.0015, 0.01)
+    yield from damaged("cifar10", 5, UNSEEN, 0.002, 0.02)
+    yield from others("sign_digits", {**net, "size": 24}, few=80, many=800, valid=120)
+    yield from conditions("duos-text_to_image", 5, UNSEEN, few=20, many=200, size=16, **bare)
+    yield from conditions("raccoon-detection", 5, UNSEEN, few=6, many=50, valid=32, **boxes)
+    yield from conditions("scenes-promptable", 5, UNSEEN, few=24, many=60, **small)
+    yield from conditions("scenes-semantic", 5, UNSEEN, few=24, many=60, **small)
+
+
+def others(data: str, net: Mapping[str, Any], *, few: int, many: int, valid: int) -> Iterator[Plan]:
+    """The conditions of classification, brought about in other ways than in `classified`."""
+
+    def plan(condition: str, meant: str, train: int, **more: Any) -> Plan:
+        noise = more.pop("noise", 0.0)
+        return Plan(
+            data, 5, condition, meant, train, {**net, **more}, noise, valid, half="held out"
+        )
+
+    yield plan("recipe", "healthy", many, epochs=15)
+    yield plan("few", "overfitting", few, epochs=30)
+    yield plan("few-plain", "overfitting", 2 * few, **PLAIN, epochs=15)
+    yield plan("short", "still improving", many, epochs=3)
+    yield plan("high", "learning rate too high", many, lr=1.0, epochs=10)
+    yield plan("low", "learning rate too low", many, **PLAIN, lr=1e-6, epochs=10)
+    yield plan("tiny", "underfitting", many, model="mlp:2", epochs=20)
+    yield plan("noise", "label noise likely", many, noise=NOISE, epochs=12)
+    yield plan("noise-plain", "label noise likely", many, **PLAIN, noise=NOISE, epochs=15)

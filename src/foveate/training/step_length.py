@@ -1,0 +1,130 @@
+"""The curve doctor's verdicts on the learning rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from foveate.metrics.names import display_name
+from foveate.training.run_curves import FEW_EPOCHS, MIN_ROWS, MISFIT, RunCurves, end_of
+from foveate.training.verdict import Verdict, unclear
+
+LOST = 0.10
+"""Points of the metric that are lost again where the learning rate is too high, or half of them
+from one epoch to the next."""
+EXPLODED = 30
+"""Times its end that a validation loss was where the first steps blew up a model that stays poor:
+no model that learns so much is poor."""
+
+
+def too_high(curves: RunCurves) -> Verdict | None:
+    """The steps jump over the minimum: what was learnt is lost, or little is ever learnt.
+
+    A loss that rises does not suffice. The metric must be poor, or fall with it.
+    """
+    train, metric = curves.train, curves.train_metric
+    end, highest = end_of(train), max(train)
+    if not all(math.isfinite(loss) for loss in train):
+        how = "training loss is no longer a number"
+    elif max(metric) - end_of(metric) > LOST and end > 1.2 * min(train):
+        how = f"training loss rose again from {min(train):.3g} to {end:.3g}"
+    elif _falls_back(train, metric) >= max(2, len(train) // 4):
+        how = f"training loss went up and down, between {min(train):.3g} and {highest:.3g}"
+    elif _poor(curves) and _jumped(curves):
+        how = f"training loss was {highest:.3g} at its highest and stayed at {end:.3g}"
+    elif _poor(curves) and end > 1.01 * train[0]:
+        how = f"training loss rose from {train[0]:.3g} to {end:.3g}"
+    elif _poor(curves) and max(curves.valid) > EXPLODED * end_of(curves.valid):
+        how = (
+            f"validation loss was {max(curves.valid):.3g} at its highest and is "
+            f"{end_of(curves.valid):.3g} at the end"
+        )
+    else:
+        return None
+    return Verdict(
+        "learning rate too high",
+        f"The {how}: the steps are so long that they jump over the minimum.",
+        f"Try a fifth of the learning rate (--lr {curves.lr / 5:.2g}), or --lr find.",
+        "bad",
+    )
+
+
+def _falls_back(train: Sequence[float], metric: Sequence[float]) -> int:
+    """Epochs after which the training loss is clearly higher and the metric clearly lower."""
+    return sum(
+        loss > 1.1 * loss_before and value < value_before - LOST / 2
+        for (loss_before, loss), (value_before, value) in zip(
+            pairwise(train), pairwise(metric), strict=True
+        )
+    )
+
+
+def _jumped(curves: RunCurves) -> bool:
+    """Whether a loss was once far above where it stays, or jumps at every fourth validation.
+
+    A net begins near the loss of a guess, and a poor model has not come far below that. So a loss
+    far above its end was above that of a guess.
+    """
+    train, valid, metric = curves.train, curves.valid, curves.train_metric
+    jumps = sum(after > 1.2 * before for before, after in pairwise(valid))
+    stays = end_of(train) > 0.97 * train[curves.half]
+    far = 1.15 if end_of(metric) - metric[0] < LOST / 2 else 3.0
+    return stays and (max(train) > far * end_of(train) or jumps >= max(2, len(valid) // 4))
+
+
+def too_low(curves: RunCurves) -> Verdict | None:
+    """A loss has hardly fallen, and falls as fast as at first."""
+    creeping = next((loss for loss in (curves.valid, curves.train) if _creeps(loss)), None)
+    if creeping is None or curves.clear_gap:  # a net that memorises takes long enough steps
+        return None
+    which = "validation" if creeping is curves.valid else "training"
+    return Verdict(
+        "learning rate too low",
+        f"The {which} loss has hardly fallen, from {creeping[0]:.3g} to {creeping[-1]:.3g}, and "
+        "still falls in nearly a straight line: each step is too short.",
+        f"Try ten times the learning rate (--lr {10 * curves.lr:.2g}), or --lr find.",
+        "bad",
+    )
+
+
+def _creeps(loss: Sequence[float]) -> bool:
+    """Few epochs seldom lower a loss by a fifth, at the right learning rate either."""
+    fall, half = loss[0] - loss[-1], loss[(len(loss) - 1) // 2] - loss[-1]
+    little = 0.2 if len(loss) >= FEW_EPOCHS else 0.05
+    return len(loss) >= MIN_ROWS and 0 < fall < little * loss[0] and half > 0.4 * fall
+
+
+def stuck(curves: RunCurves) -> Verdict | None:
+    """The training loss stays where it was: no step leads anywhere, or the first ones broke it."""
+    start, end = curves.train[0], end_of(curves.train)
+    if not _poor(curves) or len(curves.train) < MIN_ROWS or abs(end - start) > 0.01 * abs(start):
+        return None
+    return unclear(
+        f"The training loss was {start:.3g} after the first epoch and {end:.3g} at the end: the "
+        "model learns nothing. The steps are far too short or far too long, or the images do not "
+        "show what the labels say.",
+        "Let the learning rate be measured (--lr find), and look at the data with foveate audit.",
+    )
+
+
+def worse_from_start(curves: RunCurves) -> Verdict | None:
+    """Fine-tuning only loses what the pretrained net knew."""
+    start, end = curves.kept_loss, end_of(curves.valid)
+    metric = end_of(curves.valid_metric)
+    if not curves.first_is_best or not end > 1.1 * start or metric >= curves.kept:
+        return None
+    return Verdict(
+        "worse from the start",
+        f"The validation loss was lowest at the first validation and rose from {start:.3g} to "
+        f"{end:.3g}, while {display_name(curves.metric)} fell from {curves.kept:.1%} to "
+        f"{metric:.1%}: fine-tuning loses what the pretrained net knew.",
+        f"Try a fifth of the learning rate (--lr {curves.lr / 5:.2g}), or keep the pretrained "
+        "weights and train the head alone (--set freeze=true).",
+        "bad",
+    )
+
+
+def _poor(curves: RunCurves) -> bool:
+    """Whether many train images are still wrong."""
+    return max(curves.fitted, end_of(curves.train_metric)) < 1 - MISFIT

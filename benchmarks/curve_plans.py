@@ -131,12 +131,14 @@ def scenes(task: str, seed: int) -> Iterator[Plan]:
 
 
 def objects() -> Iterator[Plan]:
-    """Detection, instances, prompts and generated images, on data that are built in."""
-    yield from conditions("scenes-instance", 0, "tuned", few=24, many=60, size=64)
-    yield from conditions("scenes-promptable", 0, "tuned", few=24, many=60, size=64)
-    boxes = {"model": "efficientnet_lite0", "size": 64}
-    yield from conditions("scenes-detection", 0, "tuned", few=24, many=60, **boxes)
-    yield from conditions("digits-text_to_image", 0, "tuned", few=20, many=400, size=8)
+    """A few images of detection, instances, prompts and generated images, of built-in data."""
+    few = {"ema": None, "augment": "none", "epochs": 45, "size": 64}
+    boxes = {**few, "model": "efficientnet_lite0"}
+    yield Plan("scenes-detection", 0, "few", "overfitting", 20, boxes, valid=50, test=80)
+    for data in ("scenes-instance", "scenes-promptable"):
+        yield Plan(data, 0, "few", "overfitting", 24, few, valid=50, test=80)
+    tiny = {**few, "epochs": 30, "size": 8}
+    yield Plan("digits-text_to_image", 0, "few", "overfitting", 20, tiny, valid=50, test=80)
 
 
 def conditions(
@@ -153,7 +155,7 @@ def conditions(
     test: int = 80,
     **shape: Any,
 ) -> Iterator[Plan]:
-    """The conditions of a dataset for a task beyond classification."""
+    """The conditions of a dataset beyond classification."""
 
     def plan(condition: str, meant: str, train: int, **settings: Any) -> Plan:
         settings = {"ema": None, **shape, **settings}
@@ -176,13 +178,13 @@ def damaged(data: str, seed: int, half: str, *rates: float) -> Iterator[Plan]:
 def held_out() -> Iterator[Plan]:
     """Other data, nets, sizes, seeds and numbers of images than those of the tuned runs."""
     bare = {"high": {"optimizer": "sgd", "lr": 3.0}, "low": {"lr": 1e-6}}
-    boxes = {"model": "efficientnet_lite0", "size": 96, "epochs": 12, **bare}
-    masks = {"size": 80, "epochs": 12, "valid": 24, **bare}
-    small = {"size": 48, "epochs": 12, "valid": 24, **bare}
+    boxes = {"model": "efficientnet_lite0", "size": 96, "epochs": 24, "batch_size": 4, **bare}
+    masks = {"size": 64, "epochs": 24, "valid": 24, **bare}
+    small = {"size": 48, "epochs": 24, "valid": 24, **bare}
     net = {"model": "tiny_cnn", "size": 20}
     yield from others("fashion", net, few=60, many=900, valid=200)
     yield from conditions(
-        "isbi2012-semantic", 5, UNSEEN, few=3, many=14, size=96, valid=6, test=10, **bare
+        "isbi2012-semantic", 5, UNSEEN, few=3, many=14, size=96, epochs=60, valid=6, test=10, **bare
     )
     yield from conditions("nuclei-instance", 5, UNSEEN, few=5, many=40, **masks)
     yield from conditions("bccd-detection", 5, UNSEEN, few=6, many=40, valid=24, **boxes)

@@ -102,24 +102,21 @@ def _overfitting(curves: RunCurves) -> Verdict | None:
     "Machine learning yearning", 2018, chapter 22). A validation loss that rises alone may come from
     growing confidence (Guo et al., "On calibration of modern neural networks", 2017).
     """
-    valid, best = curves.valid, curves.best
-    end_gap = end_of(curves.train_metric) - end_of(curves.valid_metric)
-    rose = end_of(valid) > 1.1 * valid[best] and end_of(curves.train) < 0.95 * curves.train[best]
-    flat = curves.clear_gap
-    if not (flat or curves.is_clear(end_gap)):
-        return None
-    name = title_name(curves.metric)
-    if flat:
+    valid, best, name = curves.valid, curves.best, curves.metric
+    end_train, end_valid = end_of(curves.train_metric), end_of(curves.valid_metric)
+    if curves.clear_gap:
         text = (
-            f"{name} is {curves.fitted:.1%} on the train images and "
-            f"{curves.kept:.1%} on the validation images"
+            f"{title_name(name)} is {curves.fitted:.1%} on the train images and {curves.kept:.1%} "
+            "on the validation images"
+        )
+    elif curves.is_clear(end_train - end_valid):
+        text = (
+            f"At the end {display_name(name)} is {end_train:.1%} on the train images and "
+            f"{end_valid:.1%} on the validation images"
         )
     else:
-        text = (
-            f"At the end {display_name(curves.metric)} is {end_of(curves.train_metric):.1%} on the "
-            f"train images and {end_of(curves.valid_metric):.1%} on the validation images"
-        )
-    if rose:
+        return None
+    if end_of(valid) > 1.1 * valid[best] and end_of(curves.train) < 0.95 * curves.train[best]:
         text += (
             f", whose loss rose from epoch {curves.epochs[best]:g} on ({valid[best]:.3g} to "
             f"{valid[-1]:.3g})"

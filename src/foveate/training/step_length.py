@@ -101,9 +101,9 @@ def stuck(curves: RunCurves) -> Verdict | None:
     if not _poor(curves) or len(curves.train) < MIN_ROWS or abs(end - start) > 0.01 * abs(start):
         return None
     return unclear(
-        f"The training loss was {start:.3g} after the first epoch and {end:.3g} at the end: the "
-        "model learns nothing. The steps are far too short or far too long, or the images do not "
-        "show what the labels say.",
+        f"The training loss was {start:.3g} at the first validation and is {end:.3g} at the end: "
+        "the model learns nothing. The steps are far too short or far too long, or the images do "
+        "not show what the labels say.",
         "Let the learning rate be measured (--lr find), and look at the data with foveate audit.",
     )
 

@@ -35,7 +35,7 @@ FILES = sorted(
 )
 ANNOTATIONS = {
     "Boxes", "Captions", "GeneratedImage", "Instances", "InteractiveResult", "Label",
-    "LabelMapShape", "Mask", "MaskFileShape", "Polygon", "RunLengths",
+    "LabelMapShape", "Mask", "Polygon", "RunLengths",
 }  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 import foveate as fv
@@ -25,35 +27,52 @@ def prepared(dataset, name, **settings):
 
 @pytest.mark.parametrize("name", ["detection", "semantic", "instance", "promptable"])
 def test_each_task_can_be_measured(scenes, name):
-    seconds = affordable_size._seconds_per_image(*prepared(scenes, name), 128)
-    assert 0 < seconds < 30
+    cost = affordable_size._cost(*prepared(scenes, name), 128)
+    assert 0 < cost.forward < 30
+    assert 0 < cost.prediction < 30
 
 
 def test_classes_and_captions_can_be_measured():
     for data, name in (("digits", "classification"), ("duos", "text_to_image")):
-        assert affordable_size._seconds_per_image(*prepared(fv.load(data), name), 32) > 0
+        assert affordable_size._cost(*prepared(fv.load(data), name), 32).forward > 0
+
+
+TRAIN, VALID = 0.7 * 1500, 0.15 * 1500
+LEFT = 60 - affordable_size.OTHER_SECONDS
+NOTHING_LEFT = "resized to 192 px instead of 512: at 512 px, 1 min would train less than a tenth"
 
 
 @pytest.mark.parametrize(
-    ("seconds", "size"),
+    ("forward", "prediction", "size", "note"),
     [
-        (1e-6, 512),  # anything fits
-        (60 * 0.6 / 6 / (1500 * (3 * 0.7 + 0.15)) * 4.001, 224),  # a quarter of the pixels, nearly
-        (1e3, 192),  # nothing does: a third
+        (1e-6, 1e-6, 512, None),  # anything fits
+        (LEFT / (6 * 3 * TRAIN + 7 * VALID) * 3.99, 0, 256, "resized to 256 px"),  # a quarter
+        (1e-6, LEFT / (2 * VALID) * 3.9, 256, NOTHING_LEFT.replace("192", "256")),
+        (1e3, 0, 192, NOTHING_LEFT),  # nothing fits: a third
     ],
 )
-def test_the_size_is_the_largest_that_the_budget_affords(scenes, monkeypatch, seconds, size):
-    monkeypatch.setattr(affordable_size, "_seconds_per_image", lambda *_: seconds)
-    chosen, note = affordable_size.affordable_size(*prepared(scenes, "detection"), 512)
+def test_the_size_is_the_largest_whose_training_and_evaluation_the_budget_affords(
+    scenes, monkeypatch, forward, prediction, size, note
+):
+    cost = affordable_size.Cost(forward, prediction)
+    monkeypatch.setattr(affordable_size, "_cost", lambda *_: cost)
+    chosen, found = affordable_size.affordable_size(*prepared(scenes, "detection"), 512)
     assert chosen == size
-    if size == 512:
-        assert note is None
-    else:
-        assert f"resized to {size} px instead of 512" in note
-        assert "--size 512" in note
+    assert found is None if note is None else note in found
+    assert found is None or "--size 512" in found
+
+
+def test_time_that_is_gone_makes_images_smaller(scenes, monkeypatch):
+    cost = affordable_size.Cost(LEFT / (6 * 3 * TRAIN + 7 * VALID), 0)
+    monkeypatch.setattr(affordable_size, "_cost", lambda *_: cost)
+    sizes = [
+        affordable_size.affordable_size(*prepared(scenes, "instance"), 512, began=began)[0]
+        for began in (None, time.monotonic() - 30)
+    ]
+    assert sizes[0] == 512 > sizes[1]
 
 
 def test_images_that_are_small_stay_as_they_are(monkeypatch):
-    monkeypatch.setattr(affordable_size, "_seconds_per_image", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(affordable_size, "_cost", lambda *_: pytest.fail("measured"))
     task, data, settings = prepared(fv.load("digits"), "classification")
     assert affordable_size.affordable_size(task, data, settings, 28) == (28, None)

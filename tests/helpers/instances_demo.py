@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from foveate.annotations import ArrayMask, Boxes, Instances, MaskFileShape
+from foveate.annotations import Boxes, Instances, RunLengths
 from foveate.metrics import instance
+from foveate.ops import rle
 from foveate.ops.masks import mask_bounds
 
 
@@ -16,7 +17,7 @@ def instances(masks, classes=None, scores=None, **flags):
     scores = None if scores is None else np.array(scores, float)
     return Instances(
         Boxes(corners, named, scores, **flags),
-        [MaskFileShape(ArrayMask(mask.astype(np.int32))) for mask in masks],
+        [RunLengths(rle.encode(mask), mask.shape) for mask in masks],
     )
 
 

@@ -124,3 +124,19 @@ def test_a_budget_ends_well_where_batches_are_prepared_ahead(budget, seconds_per
             segments = clock.update(segments, step, seconds_per_step * step, ahead=2)
             time_budget.validation_due(segments, step, 10)
     check_segments(segments)
+
+
+def test_what_follows_training_gets_more_of_the_time_when_the_machine_turns_slower():
+    clock = time_budget.TimeBudget(60.0, 0, 0.0, 10, validation=1.0, after=20.0)
+    assert clock.budget == 60
+    clock.add_validation(1.5)
+    assert clock.budget == 50
+    for _ in range(5):
+        clock.add_validation(1.0)
+    assert clock.budget == 60
+    for _ in range(5):
+        clock.add_validation(0.75)
+    assert clock.budget == 65
+    for _ in range(5):
+        clock.add_validation(1000.0)  # never below a quarter: it may not be the machine
+    assert clock.budget == 15

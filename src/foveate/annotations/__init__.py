@@ -24,7 +24,6 @@ from foveate.annotations.mask import IGNORE, Mask
 from foveate.annotations.shapes import (
     ArrayMask,
     LabelMapShape,
-    MaskFileShape,
     MaskSource,
     Polygon,
     RunLengths,
@@ -45,7 +44,6 @@ __all__ = [
     "Label",
     "LabelMapShape",
     "Mask",
-    "MaskFileShape",
     "MaskSource",
     "Polygon",
     "Problem",

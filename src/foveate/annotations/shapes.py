@@ -1,11 +1,10 @@
-"""The pixels of one object: as outlines, run lengths, a mask file, or a number in a label map."""
+"""The pixels of one object: as outlines, run lengths, or a number in a label map."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -15,7 +14,6 @@ from foveate.annotations.annotation import Problem
 from foveate.annotations.boxes import EDGE_TOLERANCE
 from foveate.errors import FoveateError
 from foveate.ops import polygons, rle
-from foveate.ops.masks import mask_bounds
 from foveate.ops.orientation import turn_pixels, turn_points
 
 Size = tuple[int, int]
@@ -232,61 +230,6 @@ class RunLengths(Shape):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MaskFileShape(Shape):
-    """A mask of one object in a file of its own: every pixel that is not 0 belongs to it.
-
-    Attributes:
-        pixels: Where the mask is read from.
-        path: Its file; None if it has none.
-    """
-
-    outlines: ClassVar[tuple[NDArray[np.float64], ...]] = ()  # type: ignore[misc]
-    size: ClassVar[None] = None  # type: ignore[misc]
-
-    pixels: MaskSource
-    path: Path | None = None
-
-    def mask(self, size: Size) -> NDArray[np.bool_]:
-        """(H, W) bool. Raises BadImage if the file cannot be read."""
-        mask = self.native_mask()
-        _check_size(mask.shape, size, self.path)
-        return mask
-
-    def native_mask(self) -> NDArray[np.bool_]:
-        """(H, W) bool as it is in the file. Raises BadImage if that cannot be read."""
-        mask: NDArray[np.bool_] = self.pixels.read() != 0
-        return mask
-
-    def fits(self, size: Size) -> bool:
-        """Whether the mask in the file has this (height, width)."""
-        try:
-            return self.native_mask().shape == size
-        except FoveateError:
-            return False
-
-    def turned(self, orientation: int, size: Size) -> MaskFileShape:
-        """Turn the pixels when they are read."""
-        return MaskFileShape(TurnedMask(self.pixels, orientation))
-
-    def bounds(self) -> Bounds:
-        """The bounding box. Raises BadImage if the file cannot be read."""
-        return mask_bounds(self.native_mask())
-
-    def problems(self, corners: NDArray[np.float64], size: Size) -> Iterator[Problem]:
-        """A file that cannot be read, another size than the image's, or no pixel."""
-        try:
-            mask = self.native_mask()
-        except FoveateError as error:
-            remedy = "Repair the file or remove it."
-            yield Problem("error", "mask cannot be read", error.message, remedy)
-            return
-        if mask.shape != size:
-            yield _other_size(mask.shape, size)
-        elif mask_bounds(mask) == (0, 0, 0, 0):
-            yield _EMPTY
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class LabelMapShape(Shape):
     """The pixels of one number in a label map, which numbers all objects of an image.
 
@@ -339,10 +282,9 @@ def _other_size(got: Sequence[int], size: Size) -> Problem:
     return Problem("error", "mask of another size", reason, "Make it again from this image.")
 
 
-def _check_size(got: Sequence[int], size: Size, path: Path | None = None) -> None:
+def _check_size(got: Sequence[int], size: Size) -> None:
     if tuple(got) != tuple(size):
         raise FoveateError(
             f"a mask of {size[1]} x {size[0]} px is expected, as its image has, "
-            f"got {got[1]} x {got[0]}",
-            where=path,
+            f"got {got[1]} x {got[0]}"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -18,31 +19,57 @@ from foveate.data.resizing import fit, letterbox_size
 from foveate.data.rng import SampleRNG, sample_keys
 from foveate.errors import FoveateError
 from foveate.experiment.building import build_net
+from foveate.experiment.rehearsal import about_epochs, seconds_of, slowness
 from foveate.settings import Settings
+from foveate.tasks.capabilities import with_prompts
 from foveate.tasks.task import Task
 from foveate.training import device
+from foveate.training.time_budget import MIN_VALIDATIONS
 
 TARGET_EPOCHS = 6
 """Epochs that a time budget should train."""
 SMALLEST = 1 / 3
 """Of the usual size: a budget that buys less than that needs more minutes."""
-TRAINING = 0.6
-"""Share of a time budget that is left for training, in round numbers."""
+OTHER_SECONDS = 12.0
+"""Of processor time, for what does not shrink with the images: decoding, audit, baselines,
+intervals and report."""
+_FIT = 1  # validations after training: of the fit to the train images
+_OTHERS_NETS = ("hf:", "timm:")
 _MIN_SIZE = 64
 _IMAGES = 2
 _MAX_READ = 20
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Seconds for one image at the usual size.
+
+    Attributes:
+        forward: A forward pass and its loss.
+        prediction: A prediction, as it is evaluated.
+    """
+
+    forward: float
+    prediction: float
+
+
 def affordable_size(
-    task: Task[Any], dataset: Dataset[Any], settings: Settings, size: int
+    task: Task[Any],
+    dataset: Dataset[Any],
+    settings: Settings,
+    size: int,
+    began: float | None = None,
 ) -> tuple[int, str | None]:
     """The largest size, up to `size`, at which TARGET_EPOCHS epochs fit the time budget.
+
+    Validation and evaluation shrink with the images too, so they are part of what is compared.
 
     Args:
         task: The task.
         dataset: The images, not yet decoded; a few of them are read.
         settings: The run's settings, with minutes.
         size: The usual size in pixels.
+        began: time.monotonic() at which the time budget began; by default, now.
 
     Returns:
         The size, and a sentence for the user if it is smaller than usual.
@@ -51,33 +78,37 @@ def affordable_size(
     least = models.find(settings.model).smallest_size(pretrained=settings.weights is not None)
     smallest = max(_MIN_SIZE, least, math.ceil(size * SMALLEST))
     # Nets of other libraries take some sizes alone, and none lists them.
-    if size <= smallest or settings.model == models.PROBE or ":" in settings.model:
+    others = any(one in settings.model for one in _OTHERS_NETS)
+    if size <= smallest or settings.model == models.PROBE or others:
         return size, None
-    seconds = _seconds_per_image(task, dataset, settings, size)
-    if seconds is None:
+    cost = _cost(task, dataset, settings, size)
+    if cost is None:
         return size, None
-    train, valid, _ = settings.fractions
-    # A backward pass takes about two forward passes.
-    epoch = seconds * len(dataset) * (3 * train + valid)
-    epochs = TRAINING * 60 * settings.minutes / epoch
-    if epochs >= TARGET_EPOCHS:
+    train, valid, _ = (share * len(dataset) for share in settings.fractions)
+    evaluated = min(valid, task.max_eval_images or valid)
+    predictions = evaluated + task.calibration_predictions(round(valid))
+    evaluation = cost.forward * valid * (MIN_VALIDATIONS + _FIT) + cost.prediction * predictions
+    epoch = 3 * cost.forward * train  # a backward pass takes about two forward passes
+    elapsed = 0.0 if began is None else time.monotonic() - began
+    left = 60 * settings.minutes - elapsed - OTHER_SECONDS * slowness(began)
+    share = left / (TARGET_EPOCHS * epoch + evaluation)
+    if share >= 1:
         return size, None
-    wanted = size * math.sqrt(epochs / TARGET_EPOCHS)
+    wanted = size * math.sqrt(max(share, 0.0))
     step = 32 if size >= 128 else 8
     chosen = min(size, max(int(wanted) // step * step, -(-smallest // step) * step))
     if chosen == size:
         return size, None
+    epochs = max(0.0, left - evaluation) / epoch
     return chosen, (
         f"images are resized to {chosen} px instead of {size}: at {size} px, "
-        f"{settings.minutes:g} min would train about {epochs:.1g} epochs; --size {size} does that"
+        f"{settings.minutes:g} min would train {about_epochs(epochs)}; --size {size} does that"
     )
 
 
-def _seconds_per_image(
-    task: Task[Any], dataset: Dataset[Any], settings: Settings, size: int
-) -> float | None:
-    """Seconds of a forward pass and its loss for one image; None if too few can be read."""
-    pixels, targets = [], []
+def _cost(task: Task[Any], dataset: Dataset[Any], settings: Settings, size: int) -> Cost | None:
+    """The cost of an image; None if too few can be read."""
+    pixels, targets, sizes = [], [], []
     for sample in islice(dataset, _MAX_READ):
         if sample.target is None or task.audit(sample):
             continue
@@ -90,24 +121,27 @@ def _seconds_per_image(
             continue
         height, width, _ = image.shape
         target = sample.target.clip((height, width), len(task.classes))
+        inside = (size, size)
         if task.letterbox:
             inside = letterbox_size(height, width, size)
             target = task.resize(target, (height, width), inside)
         targets.append(target)
+        sizes.append(inside)
         if len(targets) == _IMAGES:
             channels = max(one.shape[2] for one in pixels)
             alike = [np.broadcast_to(one, (size, size, channels)) for one in pixels]
-            return _time(task, dataset, settings, np.stack(alike), targets)
+            return _measured(task, dataset, settings, np.stack(alike), targets, sizes)
     return None
 
 
-def _time(
+def _measured(
     task: Task[Any],
     dataset: Dataset[Any],
     settings: Settings,
     pixels: np.ndarray[Any, np.dtype[np.uint8]],
     targets: Sequence[Any],
-) -> float:
+    sizes: Sequence[tuple[int, int]],
+) -> Cost:
     where = device.find(settings.device)
     with device.preserved_torch_state(), torch.no_grad():
         own = type(task).from_settings(dataset, settings, targets, hflip=False)
@@ -115,8 +149,10 @@ def _time(
         rng = SampleRNG(sample_keys([str(row) for row in range(len(pixels))]), seed=0)
         batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
         inputs, target = own.collate(batch, targets, rng)
-        for _ in range(2):  # the first one prepares memory and kernels
-            began = time.monotonic()
-            own.loss(net(*(tensor.to(where) for tensor in inputs)), target)["total"].item()
-            seconds = time.monotonic() - began
-    return seconds / len(pixels)
+        forward = seconds_of(
+            lambda: own.loss(net(*(tensor.to(where) for tensor in inputs)), target)["total"].item()
+        )
+        images = [one[:height, :width] for one, (height, width) in zip(pixels, sizes, strict=True)]
+        prompted = with_prompts(own, images, targets)
+        prediction = seconds_of(lambda: own.predict(net, prompted))
+    return Cost(forward / len(pixels), prediction / len(pixels))

@@ -166,7 +166,7 @@ def _collect_to_report(
             if dataset is None:
                 dataset = load_again(run)
             with helping.helped():
-                prepared = collect(run, dataset, reporter)  # 2. collect, 3. audit and split
+                prepared = collect(run, dataset, reporter, clock.began)  # 2. collect, 3. split
         ranks.announce(run, prepared, resume=resume)
         clock.lap("collect")
         _baseline_to_report(run, prepared, reporter, clock, resume=resume)

@@ -42,13 +42,16 @@ MIN_INCLUDED_SIZE = 96
 _STRIDE = 32  # of the coarsest feature map of most nets
 
 
-def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> PreparedData:
+def collect(
+    run: RunFolder, dataset: Dataset[Any], reporter: Reporter, began: float | None = None
+) -> PreparedData:
     """Prepare the data of a new run; leaves config.yaml, data.json and split.csv.
 
     Args:
         run: The new run.
         dataset: What it is to learn from.
         reporter: Receives findings and skipped samples.
+        began: time.monotonic() at which the time budget began; by default, now.
 
     Raises:
         DataError: The data cannot be trained on; with what is wrong, and where.
@@ -74,7 +77,7 @@ def collect(run: RunFolder, dataset: Dataset[Any], reporter: Reporter) -> Prepar
     size = settings.size or max(model.min_size, default_size)
     reduced = None
     if settings.size is None and settings.minutes is not None:
-        size, reduced = affordable_size(task, dataset, settings, size)
+        size, reduced = affordable_size(task, dataset, settings, size, began)
     model.check(size, pretrained=settings.weights is not None)
     max_skipped = 1.0 if settings.allow_skipped else MAX_SKIPPED
     images = depth.decode_measured(

@@ -80,51 +80,60 @@ def rehearse(
     prompted = with_prompts(task, images.part(range(count)), fitted[:count])
     with preserved_torch_state(), torch.no_grad():
         net.eval()
-        validation = _seconds(validate_batch) / len(inputs[0]) * len(valid[2])
-        prediction = _seconds(lambda: task.predict(net, prompted)) / count
+        validation = seconds_of(validate_batch) / len(inputs[0]) * len(valid[2])
+        prediction = seconds_of(lambda: task.predict(net, prompted)) / count
     net.train(was_training)
     predictions = len(fitted) + task.calibration_predictions(len(valid[2]))
     # The fit to the train images takes another validation.
-    # Where the processor has other work, the report takes as much longer.
-    busy = max(1.0, (time.monotonic() - began) / max(time.process_time(), 1e-3))
-    return Rehearsal(
-        validation,
-        validation + prediction * predictions + 2 * scoring + REPORT_SECONDS * busy,
-        len(valid[2]),
-    )
+    after = validation + prediction * predictions + 2 * scoring + REPORT_SECONDS * slowness(began)
+    return Rehearsal(validation, after, len(valid[2]))
 
 
 def warn_of_short_budget(
-    rehearsal: Rehearsal, budget: float, images: int, settings: Settings, reporter: Reporter
+    rehearsal: Rehearsal, elapsed: float, images: int, settings: Settings, reporter: Reporter
 ) -> None:
     """Say before training begins what the time budget cannot buy.
 
     Args:
         rehearsal: What validation and evaluation will take.
-        budget: Seconds that are left for training.
+        elapsed: Seconds of the budget that are gone.
         images: Images of the train split.
         settings: Of the run; it has minutes and a size.
         reporter: Receives the sentence.
     """
     assert settings.minutes is not None, "there is a time budget"
     assert settings.size is not None, "it is resolved"
-    validations = MIN_VALIDATIONS * rehearsal.validation
+    other = elapsed + rehearsal.after + MIN_VALIDATIONS * rehearsal.validation
     epoch = max(rehearsal.epoch(images), 1e-9)
-    epochs = max(0.0, budget - validations) / epoch
+    epochs = max(0.0, 60 * settings.minutes - other) / epoch
     if epochs >= MIN_EPOCHS:
         return
-    other = 60 * settings.minutes - budget
-    needed = (other + validations + MIN_EPOCHS * epoch) / 60
+    needed = math.ceil((other + MIN_EPOCHS * epoch) / 60)
     smaller = max(32, int(settings.size * math.sqrt(max(epochs, 0.02) / MIN_EPOCHS)) // 32 * 32)
-    sizes = f", or --size {smaller}" if smaller < settings.size else ""
+    sizes = f", or --size {smaller}" if smaller < settings.size and elapsed < other / 2 else ""
     reporter.warning(
-        f"the budget of {settings.minutes:g} min trains about {epochs:.1g} epochs: all else takes "
-        f"about {other + validations:.0f} s; for {MIN_EPOCHS} epochs give --minutes "
-        f"{math.ceil(needed)}{sizes}"
+        f"{settings.minutes:g} min train {about_epochs(epochs)}, as all else takes about "
+        f"{other:.0f} s; for {MIN_EPOCHS} epochs give --minutes {needed}{sizes}"
     )
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def about_epochs(epochs: float) -> str:
+    """A number of epochs in words, to one digit."""
+    return "less than a tenth of an epoch" if epochs < 0.1 else f"about {epochs:.1g} epochs"
+
+
+def slowness(began: float | None) -> float:
+    """How much longer a second of the processor takes, as other programs have it too; 1 or more.
+
+    Args:
+        began: time.monotonic() at the start of the process; None if it is not known.
+    """
+    if began is None:
+        return 1.0
+    return max(1.0, (time.monotonic() - began) / max(time.process_time(), 1e-3))
+
+
+def seconds_of(work: Callable[[], object]) -> float:
     """Seconds of a call; of the second one where the first is short, as it also prepares much."""
     for _ in range(2):
         began = time.monotonic()

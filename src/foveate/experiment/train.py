@@ -42,6 +42,9 @@ from foveate.wording import count_noun
 
 MIN_EPOCHS = 4
 """Epochs without epochs or minutes, however many images there are."""
+MIN_TRAINING = 0.15
+"""Share of a time budget that is spent on training, however long all else takes: it was said before
+that the budget is too short, and a net that has learnt nothing is of no use."""
 
 
 def learn(
@@ -166,12 +169,12 @@ def _learn(
         rehearsal = processes.broadcast(
             rehearse(task, net, prepared, valid, scoring=scoring, began=began)
         )
-    elapsed = 0.0 if resume else time.monotonic() - began
-    segments, budget = processes.broadcast(
-        _segments(settings, batches, elapsed + (rehearsal.after if rehearsal else 0.0))
+    elapsed, after = processes.broadcast(
+        (0.0 if resume else time.monotonic() - began, rehearsal.after if rehearsal else 0.0)
     )
-    if rehearsal and budget is not None:
-        warn_of_short_budget(rehearsal, budget, len(ids), run.settings, reporter)
+    segments, budget = _segments(settings, batches, elapsed + after)
+    if rehearsal:
+        warn_of_short_budget(rehearsal, elapsed, len(ids), run.settings, reporter)
     assert settings.optimizer is not None, "it is resolved"
     assert isinstance(settings.lr, float), "it is resolved"
     state = TrainState(
@@ -199,6 +202,7 @@ def _learn(
         save_seconds=settings.save_seconds,
         compiled=settings.compile,
         validation_seconds=rehearsal.validation if rehearsal else 0.0,
+        seconds_after=after,
     )
     notes = reproducibility.noted(state.irreproducible)
     with notes, reporter.training(batches.per_epoch, task.curve_metric, budget) as on_step:
@@ -283,7 +287,8 @@ def _segments(
     if settings.model == models.PROBE:
         return time_budget.straight(0), None
     if settings.minutes is not None:
-        return time_budget.unknown(), max(0.0, 60 * settings.minutes - other)
+        seconds = 60 * settings.minutes
+        return time_budget.unknown(), max(MIN_TRAINING * seconds, seconds - other)
     segments = settings.progress_segments or time_budget.straight(
         max(1, round((settings.epochs or 1) * batches.per_epoch))
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from foveate.tasks.task import Task
 from foveate.wording import count_noun, percent
 
 BELIEVE = "Believe this value"
+HARDLY_TRAINED = 0.1
+"""Epochs below which a verdict says so."""
 FAR_BELOW = 0.05
 """How far below the metric of all classes that of the worst class is named."""
 
@@ -108,6 +110,7 @@ def judge(run: RunFolder, results: Mapping[str, Any], split: SplitName, task: Ta
     context = context_of(results[split][metric], name, baseline["value"])
 
     def verdict(doubt: Doubt) -> Verdict:
+        doubt = replace(doubt, reason=f"{doubt.reason}{short_training(results)}")
         return Verdict("this model", result, context, doubt)
 
     leak = f" {_leak(run, split, task)}." if run.data["leaks"] else ""
@@ -123,6 +126,14 @@ def judge(run: RunFolder, results: Mapping[str, Any], split: SplitName, task: Ta
         return verdict(Doubt("Careful", reason, "careful"))
     reason = f"clearly better than every baseline, on images that the model had never seen.{worst}"
     return verdict(Doubt(BELIEVE, reason, "good"))
+
+
+def short_training(results: Mapping[str, Any]) -> str:
+    """A sentence, with a space before it, if a model has hardly been trained; or ""."""
+    if not results["steps"] or results["epochs"] >= HARDLY_TRAINED:
+        return ""
+    steps = count_noun(results["steps"], "step")
+    return f" It was trained for {steps} alone, {results['epochs']:.1%} of an epoch."
 
 
 def caution(run: RunFolder) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from foveate.annotations import Boxes, Instances, MaskFileShape
+from foveate.annotations import Boxes, Instances, RunLengths
 from foveate.data.dataset import Dataset, Sample, Skipped, SplitName
 from foveate.data.images import FileSource
 from foveate.errors import BadImage, DataError
@@ -46,7 +46,7 @@ from foveate.formats._shared.writing import (
     write_classes,
     write_image,
 )
-from foveate.ops.masks import mask_bounds
+from foveate.ops import rle
 
 NAME = "instance-masks"
 SUMMARY = (
@@ -73,8 +73,8 @@ def sniff(path: Path) -> bool:
 def read(path: Path) -> Dataset[Instances]:
     """Read one sample per folder, its id being the folder's path relative to `path`.
 
-    Boxes are the bounds of the masks. Images are not decoded; masks are, one at a time, and only
-    their bounds stay in memory. Folders without masks/ or without exactly one image, and folders
+    Boxes are the bounds of the masks. Images are not decoded; masks are, each once, and stay in
+    memory as run lengths. Folders without masks/ or without exactly one image, and folders
     with a damaged mask or with masks of several sizes are skipped and listed.
 
     Raises:
@@ -196,7 +196,7 @@ def _sample(
 
 def _read_masks(masks: list[Path]) -> Instances:
     """Read the objects of one image; raise BadImage with the mask's file."""
-    corners = np.zeros((len(masks), 4))
+    corners, shapes = np.zeros((len(masks), 4)), []
     size: tuple[int, int] | None = None
     for row, file in enumerate(masks):
         mask = LabelImagePixels(file).read() != 0
@@ -208,9 +208,10 @@ def _read_masks(masks: list[Path]) -> Instances:
                 f"got {width} x {height}",
                 where=file,
             )
-        corners[row] = mask_bounds(mask)
+        shapes.append(RunLengths(rle.from_indices(np.flatnonzero(mask), size), size))
+        corners[row] = shapes[row].bounds()
     boxes = Boxes(corners, np.zeros(len(masks), np.int64), size=size)
-    return Instances(boxes, tuple(MaskFileShape(LabelImagePixels(file), file) for file in masks))
+    return Instances(boxes, tuple(shapes))
 
 
 def _write(job: tuple[Sample[Instances], Path, tuple[str, str]]) -> None:

@@ -21,6 +21,7 @@ MERGE_VALLEY = 0.4
 much, never falls below this fraction of the lower one's."""
 MIN_VOTES = 4
 """Smallest number of votes that make an object."""
+_PEAKS_AT_ONCE = 256  # that are compared with those around them: few, as most soon are merged
 
 
 def centres(ids: NDArray[np.integer], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -127,22 +128,40 @@ def _distinct(
 
     distinct, tree, largest = area > 0, cKDTree(peaks), area.max()
     height = density[tuple(peaks.astype(np.int64).T)]
-    fractions = np.linspace(0, 1, 9)[:, None, None]
-    for row in np.arange(len(peaks)):
-        if not distinct[row]:
-            continue
-        # No peak farther away can merge. Comparing all pairs would take hours for a slide with
-        # thousands of cells.
-        radius = np.sqrt(max(2.1, area[row] + largest))
-        around = tree.query_ball_point(peaks[row], radius, return_sorted=True)
-        others = np.array(around, np.int64)
-        others = others[(others > row) & distinct[others]]
-        squared = ((peaks[others] - peaks[row]) ** 2).sum(1)
-        # Neighbouring pixels always merge: votes on the line between them went to both.
-        merged = squared < np.maximum(2.1, MERGE_DISTANCE**2 * np.maximum(area[row], area[others]))
-        near = squared < area[row] + area[others]
-        line = peaks[row] + fractions * (peaks[others[near]] - peaks[row])
-        valley = density[tuple(np.moveaxis(line.astype(np.int64), -1, 0))].min(0)
-        merged[near] |= valley > MERGE_VALLEY * height[others[near]]
-        distinct[others[merged]] = False
+    # No peak farther away can merge. Comparing all pairs would take hours for a slide with
+    # thousands of cells.
+    radius = np.sqrt(np.maximum(2.1, area + largest))
+    for start in range(0, len(peaks), _PEAKS_AT_ONCE):
+        rows = np.arange(start, min(start + _PEAKS_AT_ONCE, len(peaks)))
+        rows = rows[distinct[rows]]
+        around = tree.query_ball_point(peaks[rows], radius[rows])
+        first = np.repeat(rows, [len(one) for one in around])
+        second = np.concatenate([*around, []]).astype(np.int64)
+        later = (second > first) & distinct[second]
+        first, second = first[later], second[later]
+        merges = _merges(peaks, area, density, height, first, second)
+        for row, other in zip(first[merges].tolist(), second[merges].tolist(), strict=True):
+            if distinct[row]:
+                distinct[other] = False
     return distinct
+
+
+def _merges(
+    peaks: NDArray[np.float64],
+    area: NDArray[np.int64],
+    density: NDArray[np.float32],
+    height: NDArray[np.float32],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """(P,) whether the peaks first[i] and second[i] are those of one object."""
+    squared = ((peaks[second] - peaks[first]) ** 2).sum(1)
+    # Neighbouring pixels always merge: votes on the line between them went to both.
+    limit = np.maximum(2.1, MERGE_DISTANCE**2 * np.maximum(area[first], area[second]))
+    merged: NDArray[np.bool_] = squared < limit
+    near = np.flatnonzero(~merged & (squared < area[first] + area[second]))
+    fractions = np.linspace(0, 1, 9)[:, None, None]
+    line = peaks[first[near]] + fractions * (peaks[second[near]] - peaks[first[near]])
+    valley = density[tuple(np.moveaxis(line.astype(np.int64), -1, 0))].min(0)
+    merged[near] = valley > MERGE_VALLEY * height[second[near]]
+    return merged

@@ -240,6 +240,10 @@ class Instance(InstancePresenter, Pixelwise[Instances]):
         chosen = stats[self.blur]
         self.thresholds = detection.best_thresholds(chosen, len(self.classes), DEFAULT_THRESHOLD)
 
+    def calibration_predictions(self, images: int) -> int:
+        """The net predicts once; what groups its pixels runs for each blur, and takes as long."""
+        return images * len(BLURS) // 2
+
     # --- measure
 
     def metric(self) -> InstanceMetric:

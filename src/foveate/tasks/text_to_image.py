@@ -43,7 +43,7 @@ CAPTION_DROPOUT = 0.1
 unconditional direction (Ho and Salimans, 2021)."""
 GUIDANCE_SCALES = (1.0, 2.0, 3.0)
 """Candidates, of which one is chosen on the validation split."""
-CALIBRATION_IMAGES = 150
+CALIBRATION_IMAGES = 64
 """Images that each candidate is tried on."""
 
 
@@ -82,7 +82,7 @@ class TextToImage(
     augmentation = staticmethod(caption_policy)
     single_class_ok = True
     max_default_size = 64
-    max_eval_images = 500
+    max_eval_images = 256
 
     def __init__(
         self,

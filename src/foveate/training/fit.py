@@ -46,6 +46,7 @@ class TrainConfig:
         schedule: Progress from 0 to 1 -> factor of the peak learning rate.
         budget: Seconds of training after which the run must end, or None.
         validation_seconds: Seconds of a validation, as far as they are known.
+        seconds_after: Seconds that evaluation and report will take, as far as they are known.
         seed: Seed of dropout and the like.
         clip: Largest norm of the gradient, or None.
         accumulate: Batches whose gradients are summed before the weights change.
@@ -65,6 +66,7 @@ class TrainConfig:
     save_seconds: float
     compiled: bool = False
     validation_seconds: float = 0.0
+    seconds_after: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ def fit(
             progress.seconds,
             batches.per_epoch,
             config.validation_seconds,
+            config.seconds_after,
         )
     if first_step == 0:
         if start is not None and not progress.rows:

@@ -9,6 +9,7 @@ be repeated to the bit, which a schedule that reads the clock could not.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 
 Segments = list[tuple[int, float, int]]
@@ -22,6 +23,9 @@ MIN_VALIDATIONS = 6
 _FIRST_CHECK, _CHECK_EVERY = 1.0, 2.0  # seconds
 _MIN_STEPS = 4  # between two checks
 _LONG_CHECK = 0.05  # of the budget: after so long, fewer steps suffice
+_RECENT = 5  # validations, of which the mean shows how busy the machine is
+_FASTEST, _SLOWEST = 0.5, 4.0  # of the expected time: beyond that, it was not the machine
+_LEAST = 0.25  # of the planned budget, however much slower all else becomes
 _TOLERANCE = 0.03  # of the remaining steps: a smaller change is noise
 
 
@@ -78,12 +82,22 @@ class TimeBudget:
         seconds: Seconds of training up to that step.
         per_epoch: Steps of an epoch.
         validation: Seconds of a validation, as far as it is known.
+        after: Seconds that evaluation and report will take, at the speed of that validation. They
+            are no part of the budget; where validations turn out slower, more is left for them.
     """
 
     def __init__(
-        self, budget: float, step: int, seconds: float, per_epoch: int, validation: float = 0.0
+        self,
+        budget: float,
+        step: int,
+        seconds: float,
+        per_epoch: int,
+        validation: float = 0.0,
+        after: float = 0.0,
     ):
         self.budget, self.per_epoch, self.validation = budget, per_epoch, validation
+        self._planned, self._expected, self._after = budget, validation, after
+        self._recent: deque[float] = deque(maxlen=_RECENT)
         self.seconds_per_step = 0.0
         self.first, self.last = (step, seconds), (step, seconds)
         self._validated = 0.0  # seconds since `last`
@@ -92,6 +106,11 @@ class TimeBudget:
         """Take note of a validation, which is no part of a step."""
         self.validation = seconds
         self._validated += seconds
+        self._recent.append(seconds)
+        if self._expected > 0:
+            slower = sum(self._recent) / len(self._recent) / self._expected
+            change = self._after * (min(max(slower, _FASTEST), _SLOWEST) - 1)
+            self.budget = max(_LEAST * self._planned, self._planned - change)
 
     def update(self, segments: Segments, step: int, seconds: float, ahead: int = 0) -> Segments:
         """The segments after `step` steps in `seconds`: another one if the end would move by 3%.

@@ -1,0 +1,59 @@
+"""A time budget that is too short is named before training, and again in the verdict."""
+
+from __future__ import annotations
+
+import pytest
+
+from foveate import tasks
+from foveate.experiment.rehearsal import Rehearsal, warn_of_short_budget
+from foveate.experiment.train import MIN_TRAINING, _segments
+from foveate.experiment.verdict import short_training
+from foveate.progress import NullReporter
+from foveate.settings import Settings
+from foveate.tasks.task import Task
+
+
+class Heard(NullReporter):
+    def __init__(self):
+        self.warnings = []
+
+    def warning(self, text):
+        self.warnings.append(text)
+
+
+def warnings_of(minutes, elapsed, validation, after):
+    heard = Heard()
+    rehearsal = Rehearsal(validation, after, images=100)
+    warn_of_short_budget(rehearsal, elapsed, 400, Settings(minutes=minutes, size=128), heard)
+    return heard.warnings
+
+
+def test_what_a_budget_cannot_buy_is_said_with_the_minutes_that_would():
+    # An epoch takes 12 s: 3 x 1 s for each 100 images.
+    assert warnings_of(2, 10, 1, 20) == []
+    assert warnings_of(1, 10, 1, 20) == [
+        "1 min train about 2 epochs, as all else takes about 36 s; "
+        "for 3 epochs give --minutes 2, or --size 96"
+    ]
+    (line,) = warnings_of(1, 50, 1, 20)  # a smaller size would not bring the time back
+    assert line.startswith("1 min train less than a tenth of an epoch, as all else takes about 76")
+    assert line.endswith("give --minutes 2")
+
+
+@pytest.mark.parametrize(("other", "seconds"), [(20, 100), (110, 120 * MIN_TRAINING), (900, 18)])
+def test_some_training_is_left_of_every_budget(other, seconds):
+    assert _segments(Settings(minutes=2), None, other)[1] == seconds
+
+
+def test_a_model_that_was_hardly_trained_says_so():
+    assert short_training({"steps": 1, "epochs": 0.007}) == (
+        " It was trained for 1 step alone, 0.7% of an epoch."
+    )
+    assert short_training({"steps": 300, "epochs": 0.5}) == ""
+    assert short_training({"steps": 0, "epochs": 0.0}) == ""  # a linear probe, fitted at once
+
+
+@pytest.mark.parametrize("name", sorted(tasks.all()))
+def test_a_task_that_calibrates_nothing_predicts_nothing_for_it(name):
+    task = tasks.find(name)(["ant"])
+    assert (task.calibration_predictions(10) > 0) == (type(task).calibrate is not Task.calibrate)

@@ -2,8 +2,9 @@
 
     python benchmarks/time_budget.py DATA[:TASK] ... --minutes 1 3
 
-Each command runs alone, as a user types it. Printed are the wall time over the budget, the epochs,
-and the number of validations.
+Each command is one a user types. Printed are the wall time over the budget, the size of the images,
+the epochs, the number of validations, the headline metric beside the best baseline, and the load of
+the machine before and after (the mean number of running programs in the last minute).
 """
 
 from __future__ import annotations
@@ -11,11 +12,17 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from foveate.experiment.run_folder import RunFolder
+
+COLUMNS = ("data", "min", "wall / budget", "px", "epochs", "validations", "metric", "best baseline")
+COLUMNS += ("load",)
 
 
 def main() -> None:
@@ -24,8 +31,10 @@ def main() -> None:
     parser.add_argument("data", nargs="+", metavar="DATA[:TASK]")
     parser.add_argument("--minutes", nargs="+", type=float, default=[1.0])
     options = parser.parse_args()
-    print("| data | minutes | wall / budget | epochs | validations |")
-    print("|---|---|---|---|---|")
+    print(
+        "| data | minutes | wall / budget | px | epochs | validations | metric | baseline | load |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for name in options.data:
         data, _, task = name.partition(":")
         for minutes in options.minutes:
@@ -38,13 +47,27 @@ def measured(data: str, task: str, minutes: float) -> str:
         run = Path(folder) / "run"
         words = ["train", data, "--minutes", str(minutes), "--out", run, "--drop-leaks"]
         words += ["--task", task] if task else []
-        began = time.monotonic()
+        began, load = time.monotonic(), os.getloadavg()[0]
         subprocess.run([sys.executable, "-m", "foveate", *words], check=True, stdout=-1)
         ratio = (time.monotonic() - began) / 60 / minutes
         results = json.loads((run / "results.json").read_text())
         validations = len(list(csv.DictReader((run / "curves.csv").open())))
-    label = f"{Path(data).name} {results['task']}"
-    return f"| {label} | {minutes:g} | {ratio:.2f} | {results['epochs']:.1f} | {validations} |"
+        size = RunFolder.open(run).settings.size
+    metric, best = results["primary"], results["best_baseline"]
+    values = results["valid"], results["baseline"]["valid"][best]
+    model, baseline = (f"{one[metric]['value']:.3f}" for one in values)
+    cells = [
+        f"{Path(data).name} {results['task']}",
+        f"{minutes:g}",
+        f"{ratio:.2f}",
+        f"{size}",
+        f"{results['epochs']:.1f}",
+        f"{validations}",
+        f"{metric} {model}",
+        f"{best} {baseline}",
+        f"{load:.1f} to {os.getloadavg()[0]:.1f}",
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 import foveate as fv
 from foveate.errors import Interrupted, StorageError
-from foveate.experiment import live_report
+from foveate.experiment import live_report, pipeline
 from foveate.progress import NullReporter
 from foveate.report.live_chart import draw_lines
 from foveate.report.page import write_html
@@ -92,6 +93,37 @@ def test_a_run_that_is_stopped_says_so_and_reloads_no_more(colours, tmp_path, mo
     assert not RELOAD.search(page)
     fv.resume(out)
     assert "Training was stopped" not in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("step", "end", "raised"),
+    [
+        ("evaluate", lambda: signal.raise_signal(signal.SIGINT), KeyboardInterrupt),
+        ("evaluate", lambda: signal.raise_signal(signal.SIGTERM), SystemExit),
+        ("write_report", lambda: signal.raise_signal(signal.SIGTERM), SystemExit),
+        ("evaluate", lambda: 1 // 0, ZeroDivisionError),
+    ],
+)
+def test_whatever_ends_a_run_after_its_training_leaves_no_page_that_reloads(
+    colours, tmp_path, monkeypatch, step, end, raised
+):
+    out, pages = tmp_path / "run", []
+
+    def ended(*_):
+        pages.append((out / "report.html").read_text())
+        end()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, step, ended)
+        with pytest.raises(raised):
+            fv.train(colours, model="tiny_cnn", epochs=1, out=out, size=16)
+    assert RELOAD.search(pages[0])
+    page = (out / "report.html").read_text()
+    assert "stopped before its report was written" in page
+    assert not RELOAD.search(page)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    fv.resume(out)
+    assert "stopped" not in (out / "report.html").read_text()
 
 
 def test_the_page_takes_a_small_share_of_the_time(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import foveate as fv
-from foveate.experiment import trackers
+from foveate.experiment import pipeline, trackers
 from foveate.progress import NullReporter
 from helpers.command_line import hurry
 
@@ -89,6 +89,27 @@ def test_tensorboard_has_the_curves(colours, stops):
     final = json.loads((run / "results.json").read_text())["valid"]["accuracy"]["value"]
     assert events.Scalars("final_valid_accuracy")[0].value == pytest.approx(final)
     assert {"config/text_summary", "files/text_summary"} <= set(events.Tags()["tensors"])
+
+
+@pytest.mark.filterwarnings("default")
+def test_tensorboard_has_all_curves_of_a_run_that_was_stopped_after_its_training(
+    colours, monkeypatch
+):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "evaluate", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fv.train(colours, out="runs/x", log="tensorboard", **OPTIONS)
+    run = fv.resume("runs/x").path
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    steps = [one.step for one in events.Scalars("loss/valid")]
+    assert steps == [step for step, _ in curve(run, "valid_loss")]
+    assert events.Scalars("final_valid_accuracy")
 
 
 @pytest.mark.filterwarnings("default")

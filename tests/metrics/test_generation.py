@@ -48,6 +48,16 @@ def test_likeness_is_the_mean_over_pairs(seed):
     assert Scorer(given).metrics()["likeness"] == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_no_likeness_exceeds_one(seed):
+    rng = np.random.default_rng(seed)
+    given = per_image_stats(rng, 12)
+    found = Scorer(given).metrics()
+    assert found["likeness"] <= 1
+    assert found["real_likeness"] <= 1
+    assert found["image_likeness"] <= 1
+
+
 def test_likeness_falls_with_the_distance_whatever_else_is_far():
     rng = np.random.default_rng(6)
     given = per_image_stats(rng, 100)

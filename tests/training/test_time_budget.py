@@ -140,3 +140,9 @@ def test_what_follows_training_gets_more_of_the_time_when_the_machine_turns_slow
     for _ in range(5):
         clock.add_validation(1000.0)  # never below a quarter: it may not be the machine
     assert clock.budget == 15
+
+
+def test_a_net_learns_something_where_validations_alone_would_fill_the_time():
+    _, steps, _ = simulate(45.0, lambda step: 0.5, 9.0, 125, 9.0)
+    assert max(steps) >= 20
+    assert len(steps) >= 5

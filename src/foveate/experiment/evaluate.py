@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from foveate import models, processes, record_io
 from foveate.data.dataset import SplitName
+from foveate.errors import DataError
 from foveate.experiment import probing
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.ranks import predict_split
 from foveate.experiment.run_folder import RunFolder
 from foveate.metrics.intervals import MetricValue, bootstrap, lift
 from foveate.metrics.metric import Metric, PerImageStats
+from foveate.metrics.names import display_name
 from foveate.metrics.resampling import resample
 from foveate.progress import Reporter
 from foveate.settings import FORMAT
@@ -30,6 +32,7 @@ from foveate.tasks.task import Task
 from foveate.training import device, helping, reproducibility
 from foveate.training.doctor import LabelEvidence, diagnose
 from foveate.training.fit import TrainResult
+from foveate.wording import count_noun
 
 _PACKAGES = ("foveate", "torch", "torchvision", "numpy", "scikit-learn")
 
@@ -76,7 +79,19 @@ def _score_baselines(
         stats = metric.per_image(prepared.to_original(split, one), targets)
         scored[name] = Scored(metric, stats, units)
         scored[name].seconds = time.monotonic() - began
+        if split == "valid" and math.isnan(scored[name].samples.value[task.primary_metric]):
+            raise _unscorable(task, len(targets))
     return scored
+
+
+def _unscorable(task: Task[Any], images: int) -> DataError:
+    """The error for a validation split on which the primary metric has no value."""
+    return DataError(
+        f"the {display_name(task.primary_metric)} has no value on {count_noun(images, 'image')} of "
+        f"the valid split, so nothing could be chosen or compared there: at least "
+        f"{task.metric().min_images} images are advised",
+        remedy="Add images, or put more of them into that split with --split FILE.",
+    )
 
 
 def evaluate(

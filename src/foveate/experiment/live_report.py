@@ -20,6 +20,7 @@ from foveate.progress import Reporter, TrainingProgress
 from foveate.report.live_chart import draw_lines
 from foveate.report.page import write_html
 from foveate.report.panels import Card, Chart, Code, LegendEntry, Page, Panel, Plot
+from foveate.training.stopping import ended_by_sigterm
 from foveate.training.time_budget import UNKNOWN_TOTAL
 
 RELOAD_SECONDS = 5
@@ -40,6 +41,7 @@ class LiveReport:
     def __init__(self, run: RunFolder, name: str, metric: str, reporter: Reporter):
         self.run, self.name, self.metric, self.reporter = run, name, metric, reporter
         self._written, self._cost = 0.0, 0.0
+        self._stopped = "Training was stopped before its end"
         self._rows: Sequence[Any] = ()
 
     def validated(self, progress: TrainingProgress) -> None:
@@ -61,11 +63,12 @@ class LiveReport:
 
     def trained(self) -> None:
         """Say that training has ended and the run is evaluated now."""
+        self._stopped = "Training has ended, and the run was stopped before its report was written"
         self._write("Training has ended, and the run is being evaluated", "", reload=True)
 
     def stopped(self) -> None:
-        """Say that training was stopped before its end; the page reloads no more."""
-        self._write("Training was stopped before its end", "", reload=False)
+        """Say that the run was stopped before its end; the page reloads no more."""
+        self._write(self._stopped, "", reload=False)
 
     def _write(self, state: str, done: str, *, reload: bool) -> None:
         if not self._rows:
@@ -140,8 +143,11 @@ class LiveReport:
 @contextmanager
 def watched(
     run: RunFolder, prepared: PreparedData, tracked: Tracked, reporter: Reporter
-) -> Iterator[WatchedReporter]:
+) -> Iterator[tuple[WatchedReporter, LiveReport]]:
     """Write report.html after validations in the block, in which the run is trained, and log them.
+
+    The block ends once the report has taken the place of that page. Whatever ends it before,
+    SIGTERM too, leaves a page that says so and reloads no more.
 
     Args:
         run: The run.
@@ -150,17 +156,17 @@ def watched(
         reporter: Receives the progress.
 
     Yields:
-        The reporter for the training.
+        The reporter for the training, and the page, which must be told when it has ended.
     """
     dataset, metric = prepared.images.dataset, prepared.task.curve_metric
     live = LiveReport(run, dataset.name, metric, reporter)
     try:
-        yield WatchedReporter(reporter, [live, tracked])
+        with ended_by_sigterm():
+            yield WatchedReporter(reporter, [live, tracked]), live
     except BaseException:
         live.stopped()
         tracked.stopped()
         raise
-    live.trained()
 
 
 def _loss(row: Any) -> float:

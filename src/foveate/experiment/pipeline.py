@@ -222,17 +222,18 @@ def _baseline_to_report(
 
     scoring = max(one.seconds for one in baselines.values())
     tracked = trackers.Tracked(run, reporter)
-    with watched(run, prepared, tracked, reporter) as watching:
+    with watched(run, prepared, tracked, reporter) as (watching, page):
         result = learn(run, prepared, watching, clock.began, scoring, resume=resume)  # 5. train
         if result.reason == "interrupted":
             raise Interrupted(run.path, result.progress.step)
-    clock.lap("train")
+        page.trained()
+        clock.lap("train")
 
-    run.save_results(unscored_results(run, result))
-    results = evaluate(run, prepared, "valid", baselines)  # 6. evaluate
-    clock.lap("evaluate")
-    run.save_results({**results, "seconds": clock.seconds})
-    restore_test(run)
+        run.save_results(unscored_results(run, result))
+        results = evaluate(run, prepared, "valid", baselines)  # 6. evaluate
+        clock.lap("evaluate")
+        run.save_results({**results, "seconds": clock.seconds})
+        restore_test(run)
 
-    write_report(run, prepared)  # 7. use
+        write_report(run, prepared)  # 7. use
     tracked.finished(run.results)

@@ -115,12 +115,13 @@ def metric_card(name: str, metric: Mapping[str, Any], task: Task[Any]) -> Card:
     def text(value: float) -> str:
         return f"{value:.3f}" if name in task.raw_metrics else percent(value)
 
-    interval = (
-        ""
-        if metric["low"] is None
-        else f"{text(metric['low'])} to {text(metric['high'])}{rough_mark(metric)}"
-    )
-    return Card(title, text(metric["value"]), interval, definition(name))
+    if metric["low"] is None:
+        return Card(title, text(metric["value"]), definition=definition(name))
+    value, low, high = (text(metric[end]) for end in ("value", "low", "high"))
+    ends = f"{low} to {high}"
+    if low != high and value in (low, high):  # the end of the range: 0%, 100%
+        ends = f"at most {high}" if value == low else f"at least {low}"
+    return Card(title, value, f"{ends}{rough_mark(metric)}", definition(name))
 
 
 def baselines_panel(

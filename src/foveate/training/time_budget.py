@@ -26,6 +26,7 @@ _LONG_CHECK = 0.05  # of the budget: after so long, fewer steps suffice
 _RECENT = 5  # validations, of which the mean shows how busy the machine is
 _FASTEST, _SLOWEST = 0.5, 4.0  # of the expected time: beyond that, it was not the machine
 _LEAST = 0.25  # of the planned budget, however much slower all else becomes
+_STEPS = 1 / 3  # of the seconds that are left, at least, for steps
 _TOLERANCE = 0.03  # of the remaining steps: a smaller change is noise
 
 
@@ -153,4 +154,6 @@ class TimeBudget:
         if step + by_epoch >= MIN_VALIDATIONS * self.per_epoch:
             return int(by_epoch)
         validations = MIN_VALIDATIONS - _validations(segments, step)
-        return max(0, int((seconds - validations * self.validation) / per_step))
+        # Where validations alone would fill the time, the net still learns something.
+        for_steps = max(seconds - validations * self.validation, _STEPS * seconds)
+        return max(0, int(for_steps / per_step))

@@ -90,7 +90,8 @@ class Tracked:
             tracker.log(step, finite(metrics))
             tracker.finish(files)
 
-        self._do(finish, step)
+        # Nothing is replaced, where a run goes on that was stopped after its training.
+        self._do(finish, step + 1)
 
     def stopped(self) -> None:
         """Close the tracker's run, which may go on later."""

@@ -16,7 +16,8 @@ from PIL import Image
 import foveate as fv
 from foveate.annotations import Boxes, Instances, Label, Mask
 from foveate.cli import predict as predict_command
-from foveate.errors import Cancelled
+from foveate.errors import Cancelled, StorageError
+from foveate.inference import prediction_outputs
 from foveate.inference.predict import predict_paths
 from foveate.inference.prediction_outputs import Outputs
 from foveate.inference.tally import MAX_CLASSES, Tally
@@ -348,6 +349,24 @@ def test_a_video_that_was_stopped_goes_on_and_ends_the_same(tmp_path, monkeypatc
     whole, stopped = (frames_of(tmp_path / name / "film.mp4") for name in ("whole", "stopped"))
     assert all(np.array_equal(*pair) for pair in zip(whole, stopped, strict=True))
     assert [path.name for path in (tmp_path / "stopped").iterdir()] == ["film.mp4"]
+
+
+def test_drawn_frames_stay_until_all_files_are_written(tmp_path, monkeypatch):
+    path, out = film(tmp_path / "film.mp4"), Outputs(tmp_path / "p.json", drawings=tmp_path / "d")
+
+    def full(*_args):
+        raise StorageError("no space is left", where=out.json_file, cure="Free some.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prediction_outputs, "write_predictions", full)
+        with pytest.raises(StorageError):
+            predict(StopsAt(999), path, out)
+    model = StopsAt(999)
+    predict(model, path, out)
+    assert model.count == 0
+    assert len(frames_of(tmp_path / "d" / "film.mp4")) == 6
+    assert [one.name for one in (tmp_path / "d").iterdir()] == ["film.mp4"]
+    assert len(json.loads(out.json_file.read_text())["predictions"]) == 6
 
 
 # --- as the user types it

@@ -1,7 +1,8 @@
 """Videos with their predictions drawn, made of the drawings of their frames.
 
 Frames are drawn one by one into a folder of their own, so that a command that was stopped goes on,
-and several processes share a video. When all are there, each video is written, and they go.
+and several processes share a video. When all are there, each video is written. They go when all
+other files are written, too: until then, a command that was stopped needs them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from foveate.inference.writers import FRAMES_FOLDER, UniqueNames
 
 
 def write_videos(folder: Path, records: ReadRecords) -> dict[str, str]:
-    """Write DIR/film.mp4 for each video among the records; then the drawings of frames are removed.
+    """Write DIR/film.mp4 for each video among the records, from the drawings of its frames.
 
     Args:
         folder: The folder of drawings.
@@ -46,9 +47,18 @@ def write_videos(folder: Path, records: ReadRecords) -> dict[str, str]:
         video.write(drawn, map(_read, drawings), video.frame_rate(Path(path)))
         with drawn.open("rb") as source, atomic_io.new_file(folder / names[path]) as file:
             shutil.copyfileobj(source, file)
-    if names:
-        shutil.rmtree(frames_folder)
     return names
+
+
+def remove_frames(folder: Path) -> None:
+    """Remove the drawings of frames, if there are any.
+
+    Args:
+        folder: The folder of drawings.
+    """
+    frames_folder = folder / FRAMES_FOLDER
+    if frames_folder.is_dir():
+        shutil.rmtree(frames_folder)
 
 
 def with_names(records: ReadRecords, names: dict[str, str]) -> ReadRecords:

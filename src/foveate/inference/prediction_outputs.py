@@ -11,7 +11,7 @@ from typing import Any
 
 from foveate import atomic_io
 from foveate.errors import SettingError
-from foveate.inference.drawn_videos import with_names, write_videos
+from foveate.inference.drawn_videos import remove_frames, with_names, write_videos
 from foveate.inference.journal import SUFFIX, UNFINISHED, Journal
 from foveate.inference.left_out import LeftOut
 from foveate.inference.predictor import Predictor
@@ -188,3 +188,5 @@ def write_files(
                 write_csv(file, task, records, outputs.pixel_size)
             else:
                 write_predictions(file, path, task, model.name, records, left_out.records, chosen)
+    if outputs.drawings is not None:
+        remove_frames(outputs.drawings)

@@ -153,7 +153,7 @@ def rounded(value: float) -> float | None:
 def evidence(run: Any, prepared: Any) -> dict[str, float | None]:
     """The primary metric on train and held-out images, and the held-out loss, old and last."""
     from foveate.data.batches import validation_batches
-    from foveate.tasks.tiled import Tiled
+    from foveate.tasks.tiling import Tiled
     from foveate.training import checkpoint
     from foveate.training.validation import validate
 

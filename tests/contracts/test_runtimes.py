@@ -5,19 +5,22 @@ For the default model of each task that predicts from images, and one of each ot
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from foveate import models, tasks
 from foveate.data.resizing import letterbox_size
+from foveate.errors import SettingError
 from foveate.inference import onnx_model
 from foveate.inference.exported.joining import join
 from foveate.inference.exported.model import ExportedModel
 from foveate.inference.exported.record import FORMAT
-from foveate.inference.exported.runtimes import OnnxRuntime
 from foveate.inference.onnx_file import net_step
 from foveate.inference.onnx_model import open_onnx
 from foveate.models.fused import fused
@@ -29,6 +32,8 @@ from foveate.models.model import VisionModel
 from foveate.tasks import exported
 from foveate.tasks.capabilities import GeneratesImages
 from foveate.tasks.task import Task
+from foveate.tasks.tiling import Tiled
+from helpers.command_line import run_without_torch
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -110,16 +115,40 @@ def test_onnx_runtime_gives_the_predictions_of_torch(task_name, model, tmp_path,
     assert file.stat().st_size > 0
 
     if task_name in EXPORTABLE:
-        check_export(file.read_bytes(), task, net, images, expected)
+        path = tmp_path / "model.onnx"
+        model = check_export(path, file.read_bytes(), task, net, images, expected)
+        if isinstance(task, Tiled):
+            check_tiles(path, model, task, net)
+
+
+def check_tiles(path: Path, model: ExportedModel, task: Task[Any], net: VisionModel) -> None:
+    """The file predicts from tiles what torch predicts from them, and does not import it."""
+    assert isinstance(task, Tiled)
+    image = np.random.default_rng(1).integers(0, 256, (90, 150, 3), dtype=np.uint8)
+    for side in (48, 70):
+        one = flat(task.to_dict(task.predict_tiled(net, image, side)))
+        (other,) = (
+            flat(model.task.to_dict(found)) for found in model.predict_images([image], side)
+        )
+        assert one
+        check_same([one], [other])
+    with pytest.raises(SettingError, match="at least 16 px"):
+        model.predict_images([image], 15)
+    Image.fromarray(image).save(path.with_name("x.png"))
+    out = path.with_name("found.json")
+    run_without_torch("predict", path, path.with_name("x.png"), "--tile", 70, "--json", out)
+    (record,) = json.loads(out.read_text())["predictions"]
+    check_same([one], [flat({key: value for key, value in record.items() if key != "path"})])
 
 
 def check_export(
+    path: Path,
     core: bytes,
     task: Task[Any],
     net: VisionModel,
     images: list[np.ndarray],
     expected: list[dict[str, Any]],
-) -> None:
+) -> ExportedModel:
     """The file predicts what torch predicts, and takes whole batches of images as they are."""
     after = exported.build(task.name, CLASSES, task.options)
     record = {
@@ -129,7 +158,8 @@ def check_export(
     }  # fmt: skip
     step = net_step(net) if task.letterbox else None
     content = join(core, after, size=net.size, step=step, record=record)
-    model = ExportedModel("model.onnx", OnnxRuntime("model.onnx", content))
+    path.write_bytes(content)
+    model = ExportedModel.open(path)
     predictions = model.predict_images(images)
     check_same(expected, [flat(model.task.to_dict(one)) for one in predictions])
     outputs = model.computed.run(np.stack([images[1], images[1][::-1]]))
@@ -144,3 +174,4 @@ def check_export(
             if name != "image_rows":
                 one = outputs[name][row : row + 1] if own is None else outputs[name][own]
                 np.testing.assert_allclose(one, alone[name], rtol=1e-3, atol=1e-3)
+    return model

@@ -9,7 +9,7 @@ from foveate.errors import SettingError
 from foveate.tasks.capabilities import require
 from foveate.tasks.classification import Classification
 from foveate.tasks.detection import Detection
-from foveate.tasks.tiled import Tiled
+from foveate.tasks.tiling import Tiled
 from helpers.box_oracle import InteractivePredictor, make_image, net, told
 
 TASK = Detection(("red", "green"))

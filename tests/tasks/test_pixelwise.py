@@ -11,7 +11,7 @@ from foveate.annotations import IGNORE, Mask
 from foveate.data.subset import Subset
 from foveate.errors import SettingError
 from foveate.models.model import VisionModel
-from foveate.tasks import tiled
+from foveate.tasks import pixelwise
 from foveate.tasks.instance import DEFAULT_THRESHOLD, Instance
 from foveate.tasks.semantic import Semantic
 from helpers import masks_demo
@@ -35,7 +35,8 @@ SEMANTIC, INSTANCE = Semantic(("ground", "red", "green", "blue")), Instance(("wa
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(tiled, "MAX_SIDE", SIDE)
+    monkeypatch.setattr(pixelwise, "MAX_SIDE", SIDE)
+    monkeypatch.setattr("foveate.tasks.tiling.MAX_SIDE", SIDE)
     monkeypatch.setattr("foveate.tasks.instance.MAX_SIDE", SIDE)
 
 

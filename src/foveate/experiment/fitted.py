@@ -10,7 +10,7 @@ from foveate.data.batches import validation_batches
 from foveate.data.subset import Subset
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
-from foveate.tasks.tiled import Tiled
+from foveate.tasks.tiling import Tiled
 from foveate.training.validation import validate
 
 MAX_IMAGES = 500

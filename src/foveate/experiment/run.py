@@ -29,7 +29,7 @@ from foveate.progress import Reporter
 from foveate.tasks.capabilities import GeneratesImages, Interactive, require
 from foveate.tasks.presenters.prediction import Prediction
 from foveate.tasks.task import Task
-from foveate.tasks.tiled import Tiled
+from foveate.tasks.tiling import Tiled
 from foveate.wording import describe_html, describe_object, percent
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from foveate.progress import Reporter
 from foveate.settings import Settings
 from foveate.tasks.classification import Classification
 from foveate.tasks.task import Task
-from foveate.tasks.tiled import Tiled
+from foveate.tasks.tiling import Tiled
 from foveate.training import device, distributed, helping, reproducibility, time_budget
 from foveate.training.ema import ModelEMA
 from foveate.training.fit import TrainConfig, TrainResult, fit

@@ -37,3 +37,42 @@ def iou(
         intersection, union, out=np.zeros_like(intersection), where=union > 0
     )
     return result
+
+
+def suppress(
+    boxes: NDArray[np.float64],
+    scores: NDArray[np.floating],
+    classes: NDArray[np.int64],
+    max_iou: float,
+) -> NDArray[np.int64]:
+    """Non-maximum suppression within each class.
+
+    Boxes with an IoU above t overlap along x by more than t times the wider one. So a box from l to
+    l + w is compared with those alone that begin between l - w (1 - t) / t and l + w (1 - t).
+
+    Args:
+        boxes: (N, 4).
+        scores: (N,).
+        classes: (N,).
+        max_iou: Above 0. Of two boxes of one class with a larger IoU, the one with the higher score
+            remains; of equal scores, the first.
+
+    Returns:
+        The rows that remain, by falling score.
+    """
+    remains = np.zeros(len(boxes), bool)
+    for one in np.unique(classes):
+        rows = np.flatnonzero(classes == one)
+        rows = rows[np.argsort(boxes[rows, 0], kind="stable")]
+        own, alive = boxes[rows], np.ones(len(rows), bool)
+        left, reach = own[:, 0], (1 - max_iou) * (own[:, 2] - own[:, 0]) + 1e-6
+        first = np.searchsorted(left, left - reach / max_iou, side="left")
+        last = np.searchsorted(left, left + reach, side="right")
+        for place in np.lexsort((rows, -scores[rows])):
+            if alive[place]:
+                remains[rows[place]] = True
+                near = slice(first[place], last[place])
+                alive[near] &= iou(own[[place]], own[near])[0] <= max_iou
+    kept = np.flatnonzero(remains)
+    result: NDArray[np.int64] = kept[np.argsort(-scores[kept], kind="stable")]
+    return result

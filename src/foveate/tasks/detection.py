@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -22,14 +22,13 @@ from foveate.metrics.detection import DetectionMetric
 from foveate.models.backbone import Backbone
 from foveate.models.heads.detection import DetectionTarget, DetectorOutput
 from foveate.models.model import VisionModel
-from foveate.ops.tiles import Tile, tiles, touches_cut
 from foveate.settings import Settings
 from foveate.tasks.policies import box_policy
 from foveate.tasks.presenters.detection import DetectionPresenter
 from foveate.tasks.presenters.thresholds import DEFAULT_THRESHOLD
 from foveate.tasks.suppression import MAX_CANDIDATES, MAX_DETECTIONS, MIN_SCORE, NMS_IOU
 from foveate.tasks.task import BaselinePredictors, Task
-from foveate.tasks.tiled import Tiled
+from foveate.tasks.tiling import Tiled, check_tile, merge_boxes
 
 BATCH_PIXELS = 20 * 320 * 320
 """Pixels of the images that are predicted at once."""
@@ -38,7 +37,7 @@ QUICK_IMAGES = 1
 time, and an epoch has many batches."""
 
 
-class Detection(DetectionPresenter, Task[Boxes], Tiled[Boxes]):
+class Detection(DetectionPresenter, Task[Boxes], Tiled[Boxes, VisionModel]):
     """Boxes in one pass of the network (Redmon et al., "You only look once", 2016).
 
     Attributes:
@@ -138,41 +137,12 @@ class Detection(DetectionPresenter, Task[Boxes], Tiled[Boxes]):
         return [prediction for prediction in predictions if prediction is not None]
 
     def predict_tiled(self, net: VisionModel, image: Image, side: int) -> Boxes:
-        """Predict from the whole image and from its tiles.
-
-        A box that is cut by the edge of a tile is left to the neighbouring tile.
-        """
-        from torchvision.ops import batched_nms
-
-        self.check_tile(net, side)
-        height, width = image.shape[:2]
-        predictions = self.predict(net, [image])
-        places = tiles(height, width, side)
-        if len(places) > 1:
-            for place, boxes in self._predict_crops(net, image, places):
-                corners = boxes.corners + [place[0], place[1]] * 2
-                is_cut = touches_cut(corners, place, (height, width), 0.01 * side)
-                predictions.append(Boxes(corners, boxes.classes, boxes.scores)[~is_cut])
-        corners, classes = (
-            np.concatenate([getattr(one, name) for one in predictions])
-            for name in ("corners", "classes")
-        )
-        scores = np.concatenate([one.scores for one in predictions if one.scores is not None])
-        columns = (torch.from_numpy(values) for values in (corners, scores, classes))
-        rows = batched_nms(*columns, NMS_IOU).numpy()
-        return Boxes(corners[rows], classes[rows], scores[rows], size=(height, width))
-
-    def _predict_crops(
-        self, net: VisionModel, image: Image, places: Sequence[Tile]
-    ) -> Iterator[tuple[Tile, Boxes]]:
-        """Predict for tiles of one size, a batch of the network at a time."""
-        left, top, right, bottom = places[0]
-        height, width = net.padded_size((bottom - top, right - left, image.shape[2]))
+        """Predict from the whole image and from its tiles."""
+        check_tile(net.size, side)
+        shape = min(side, image.shape[0]), min(side, image.shape[1]), image.shape[2]
+        height, width = net.padded_size(shape)
         batch = max(1, BATCH_PIXELS // (height * width))
-        for first in range(0, len(places), batch):
-            some = places[first : first + batch]
-            crops = [image[top:bottom, left:right] for left, top, right, bottom in some]
-            yield from zip(some, self.predict(net, crops), strict=True)
+        return merge_boxes(partial(self.predict, net), image, side, batch)
 
     def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Boxes]) -> None:
         """Choose the threshold of best F1 at an IoU of 0.5 for each class."""

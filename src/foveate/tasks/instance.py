@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from foveate import processes
 from foveate.annotations import IGNORE, Instances
-from foveate.data import label_maps
 from foveate.data.dataset import Image, Images
 from foveate.data.resizing import fit_within, letterbox_size
 from foveate.data.rng import SampleRNG
@@ -32,13 +31,14 @@ from foveate.models.heads.segmentation import (
 from foveate.models.model import VisionModel
 from foveate.ops import centre_voting
 from foveate.ops.masks import smallest_dtype
-from foveate.ops.tiles import Tile, tiles, touches_cut
+from foveate.ops.tiles import Tile
 from foveate.tasks.grouping import OFFSET_UNIT, group
+from foveate.tasks.pixelwise import Pixelwise
 from foveate.tasks.policies import instance_policy
 from foveate.tasks.presenters.instance import InstancePresenter
 from foveate.tasks.presenters.thresholds import DEFAULT_THRESHOLD
 from foveate.tasks.task import BaselinePredictors
-from foveate.tasks.tiled import MAX_SIDE, Pixelwise
+from foveate.tasks.tiling import MAX_SIDE, check_tile, merge_instances
 
 BATCH_PIXELS = 2**21
 """Pixels of the images that are predicted at once."""
@@ -195,26 +195,10 @@ class Instance(InstancePresenter, Pixelwise[Instances]):
                 )
 
     def predict_tiled(self, net: VisionModel, image: Image, side: int) -> Instances:
-        """Merge the predictions for overlapping tiles with that for the whole image.
-
-        An object that is cut by the edge of a tile is left to the neighbouring tile, or to the
-        whole image (see `label_maps.merge_tiles`).
-        """
-        self.check_tile(net, side)
-        height, width = image.shape[:2]
-        places = tiles(height, width, side)
-        tiled = []
-        for place in places if len(places) > 1 else []:
-            left, top, right, bottom = place
-            (instances,) = self.predict_whole(net, [image[top:bottom, left:right]])
-            is_cut = touches_cut(
-                instances.boxes.corners + [left, top] * 2, place, (height, width), 2
-            )
-            tiled.append((place, instances[~is_cut]))
+        """Merge the predictions for overlapping tiles with that for the whole image."""
+        check_tile(net.size, side)
         small = fit_within(image, min(net.size, MAX_SIDE), net.channels)
-        (instances,) = self.predict_whole(net, [small])
-        whole = instances.resize((small.shape[0], small.shape[1]), (height, width))
-        return label_maps.merge_tiles(tiled, whole, (height, width))
+        return merge_instances(lambda one: self.predict_whole(net, [one])[0], image, small, side)
 
     def calibrate(self, net: VisionModel, images: Images, targets: Sequence[Instances]) -> None:
         """Choose the blur of the best mAP50, then for each class the threshold of the best F1."""

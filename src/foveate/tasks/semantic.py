@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,14 +29,15 @@ from foveate.models.heads.segmentation import (
 )
 from foveate.models.model import VisionModel
 from foveate.ops.masks import resize_nearest
-from foveate.ops.tiles import Tile, tiles
+from foveate.ops.tiles import Tile
 from foveate.settings import Settings
 from foveate.tasks.capabilities import Averaged
+from foveate.tasks.pixelwise import Pixelwise
 from foveate.tasks.policies import mask_policy
 from foveate.tasks.presenters.presenter import Colours
-from foveate.tasks.presenters.semantic import MAX_PALETTE_CLASSES, SemanticPresenter
+from foveate.tasks.presenters.semantic import SemanticPresenter
 from foveate.tasks.task import BaselinePredictors, Task
-from foveate.tasks.tiled import MAX_SIDE, Pixelwise
+from foveate.tasks.tiling import MAX_SIDE, blend_classes, check_tile
 
 BATCH_LOGITS = 2**23
 """Pixels times classes of the images that are predicted at once."""
@@ -166,45 +167,24 @@ class Semantic(SemanticPresenter, Pixelwise[Mask], Averaged[Mask]):
                 predictions[row] = Mask.from_array(resize_nearest(classes[:height, :width], size))
         return [prediction for prediction in predictions if prediction is not None]
 
-    @torch.no_grad()
     def predict_tiled(self, net: VisionModel, image: Image, side: int) -> Mask:
-        """Blend the probabilities of overlapping tiles, which count less towards their edges.
-
-        Rows of the image that no further tile touches are finished, so that memory holds a strip
-        of probabilities and not a whole image of them.
-        """
-        self.check_tile(net, side)
+        """Blend the probabilities of overlapping tiles, which count less towards their edges."""
+        check_tile(net.size, side)
         net.eval()
-        height, width = image.shape[:2]
-        dtype = np.uint8 if len(self.classes) <= MAX_PALETTE_CLASSES else np.int32
-        classes = np.empty((height, width), dtype)
-        strip, start = np.zeros((len(self.classes), 0, width), np.float32), 0
-        for top, row in groupby(tiles(height, width, side), key=lambda place: place[1]):
-            places = list(row)
-            classes[start:top] = strip[:, : top - start].argmax(0)
-            strip = strip[:, top - start :]
-            new_rows = places[0][3] - top - strip.shape[1]
-            strip = np.concatenate([strip, np.zeros((len(strip), new_rows, width), np.float32)], 1)
-            start = top
-            for (left, _, right, _), probabilities in zip(
-                places, self._tile_probabilities(net, image, places), strict=True
-            ):
-                strip[:, :, left:right] += probabilities * _window(probabilities.shape[1:])
-        classes[start:] = strip.argmax(0)
-        return Mask.from_array(classes)
+        tile_probabilities = partial(self._tile_probabilities, net)
+        return blend_classes(tile_probabilities, image, side, len(self.classes))
 
-    def _tile_probabilities(
-        self, net: VisionModel, image: Image, places: Sequence[Tile]
-    ) -> Iterator[NDArray[np.float32]]:
-        """(K, h, w) probabilities of each tile, all of which are of one size."""
-        for left, top, right, bottom in places:
-            tile = image[top:bottom, left:right]
-            ((_, batch),) = net.padded_batches([tile], 1)
-            height, width = letterbox_size(bottom - top, right - left, net.size)
-            probabilities = net(batch)[:, :, :height, :width].softmax(1)
-            if probabilities.shape[2:] != tile.shape[:2]:
-                probabilities = F.interpolate(probabilities, size=tile.shape[:2], mode="bilinear")
-            yield probabilities[0].cpu().numpy()
+    @torch.no_grad()
+    def _tile_probabilities(self, net: VisionModel, tile: Image) -> NDArray[np.float32]:
+        """(K, h, w) probabilities of a tile."""
+        size = (tile.shape[0], tile.shape[1])
+        ((_, batch),) = net.padded_batches([tile], 1)
+        height, width = letterbox_size(*size, net.size)
+        probabilities = net(batch)[:, :, :height, :width].softmax(1)
+        if probabilities.shape[2:] != size:
+            probabilities = F.interpolate(probabilities, size=size, mode="bilinear")
+        found: NDArray[np.float32] = probabilities[0].cpu().numpy()
+        return found
 
     # --- measure
 
@@ -217,10 +197,3 @@ class Semantic(SemanticPresenter, Pixelwise[Mask], Averaged[Mask]):
     ) -> BaselinePredictors[Mask]:
         """The most common class, overall and at each position, and colour alone."""
         return fit_baselines(images, targets, len(self.classes), seed)
-
-
-def _window(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """(h, w) weights: 1 in the centre, falling to the edges, never 0."""
-    down, across = (1 - np.abs(2 * (np.arange(side) + 0.5) / side - 1) for side in shape)
-    weights: NDArray[np.float32] = (np.multiply.outer(down, across) + 1e-4).astype(np.float32)
-    return weights

@@ -13,7 +13,7 @@ INPUT = "images"
 """Name of the input, (N, H, W, C) uint8."""
 KEY = "foveate"
 """The metadata entry that holds the record."""
-FORMAT = 2
+FORMAT = 3
 """Of exported files; another number cannot be read."""
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import ClassVar
 
 from foveate.annotations import Boxes
-from foveate.tasks.exported.exported_task import Outputs, WholeTask
+from foveate.data.dataset import Image
+from foveate.tasks.exported.exported_task import ExportedNet, Outputs, WholeTask
 from foveate.tasks.presenters.detection import DetectionPresenter
 from foveate.tasks.suppression import MAX_CANDIDATES, MAX_DETECTIONS, MIN_SCORE, NMS_IOU
+from foveate.tasks.tiling import Tiled, check_tile, merge_boxes
+
+TILES_AT_ONCE = 8
 
 
-class ExportedDetection(DetectionPresenter, WholeTask[Boxes]):
+class ExportedDetection(DetectionPresenter, WholeTask[Boxes], Tiled[Boxes, ExportedNet]):
     """Boxes in the pixels of the images."""
 
     letterbox = True
@@ -93,3 +97,8 @@ class ExportedDetection(DetectionPresenter, WholeTask[Boxes]):
         boxes = outputs["boxes"][own].clip(0, [width, height] * 2)
         classes, scores = outputs["classes"][own], outputs["scores"][own]
         return Boxes(boxes, classes, scores, size=(height, width)).resize((height, width), size)
+
+    def predict_tiled(self, net: ExportedNet, image: Image, side: int) -> Boxes:
+        """Predict from the whole image and from its tiles."""
+        check_tile(net.size, side)
+        return merge_boxes(net.predict_images, image, side, TILES_AT_ONCE)

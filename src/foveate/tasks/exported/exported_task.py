@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
 from foveate.annotations import Annotation
+from foveate.data.dataset import Image, Images
 from foveate.tasks.presenters.presenter import Presenter
 
 A = TypeVar("A", bound=Annotation)
@@ -36,6 +37,28 @@ class ExportedTask(Presenter[A]):
     outputs: ClassVar[Mapping[str, str]]
 
     mirrored: bool = False
+
+
+class ExportedNet(Protocol):
+    """A file that predicts for images of any size; see `inference.exported.model`."""
+
+    @property
+    def size(self) -> int:
+        """Pixels a side of the training images."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images that it takes."""
+        ...
+
+    def predict_images(self, images: Images) -> list[Any]:
+        """An annotation for each image."""
+        ...
+
+    def outputs_of(self, image: Image) -> Outputs:
+        """The outputs of the file for one image."""
+        ...
 
 
 class WholeTask(ExportedTask[A]):

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from foveate.annotations import Instances
-from foveate.tasks.exported.exported_task import Outputs, WholeTask
+from foveate.data.dataset import Image
+from foveate.data.resizing import fit_within
+from foveate.tasks.exported.exported_task import ExportedNet, Outputs, WholeTask
 from foveate.tasks.grouping import OFFSET_UNIT, group
 from foveate.tasks.presenters.instance import InstancePresenter
+from foveate.tasks.tiling import MAX_SIDE, Tiled, check_tile, merge_instances
 
 
-class ExportedInstance(InstancePresenter, WholeTask[Instances]):
+class ExportedInstance(InstancePresenter, WholeTask[Instances], Tiled[Instances, ExportedNet]):
     """Objects whose pixels vote for one centre; ONNX has no operation that groups them.
 
     Attributes:
@@ -57,3 +60,9 @@ class ExportedInstance(InstancePresenter, WholeTask[Instances]):
         probabilities, offsets = outputs["probabilities"][row], outputs["offsets"][row]
         content = (probabilities.shape[1], probabilities.shape[2])
         return group(probabilities, offsets, self.blur).resize(content, size)
+
+    def predict_tiled(self, net: ExportedNet, image: Image, side: int) -> Instances:
+        """Merge the predictions for overlapping tiles with that for the whole image."""
+        check_tile(net.size, side)
+        small = fit_within(image, min(net.size, MAX_SIDE), net.channels)
+        return merge_instances(lambda one: net.predict_images([one])[0], image, small, side)

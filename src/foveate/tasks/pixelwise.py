@@ -1,63 +1,24 @@
-"""Large images, cut into tiles: for prediction, and for evaluation where the network needs it."""
+"""Tasks whose predictions are as large as their image: tiles of large ones, in evaluation too."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from foveate.annotations import Annotation
 from foveate.data.dataset import Image, Images
 from foveate.data.resizing import fit_within
 from foveate.data.subset import Subset, TiledSubset
-from foveate.errors import SettingError
 from foveate.models.model import VisionModel
 from foveate.ops.tiles import Tile, tiles
-from foveate.tasks.capabilities import Capability
 from foveate.tasks.task import Task
+from foveate.tasks.tiling import MAX_SIDE, Tiled
 
 A = TypeVar("A", bound=Annotation)
 
-MAX_SIDE = 2048
-"""Pixels a side that a network sees at once: its feature maps of that take a gigabyte or more. See
-benchmarks/README.md."""
 
-
-class Tiled(Capability, Generic[A]):
-    """Images larger than the training size can be predicted from overlapping tiles."""
-
-    lacking = "predicts for whole images"
-    option = "tile"
-    remedy = "Leave out --tile."
-
-    @abstractmethod
-    def predict_tiled(self, net: VisionModel, image: Image, side: int) -> A:
-        """Predict for one image from overlapping tiles of `side` pixels.
-
-        Args:
-            net: The network.
-            image: (H, W, C) uint8; or a large image that gives the pixels of its slices, see
-                `data.windows`.
-            side: Of the tiles.
-        """
-
-    @staticmethod
-    def check_tile(net: VisionModel, side: int) -> None:
-        """Raise SettingError for tiles that show too little."""
-        smallest = min(net.size, MAX_SIDE) // 4
-        if side < smallest:
-            raise SettingError(
-                f"tiles of at least {smallest} px are expected, got {side}", where="tile"
-            )
-
-    def tile_targets(
-        self, pixels: Subset, targets: Sequence[A], ids: Sequence[str]
-    ) -> tuple[Subset, Sequence[A], Sequence[str]]:
-        """A split cut into tiles if its images are too large for the network to validate on."""
-        return pixels, targets, ids
-
-
-class Pixelwise(Task[A], Tiled[A]):
+class Pixelwise(Task[A], Tiled[A, VisionModel]):
     """Predictions as large as their image, so that a crop of the one fits a crop of the other."""
 
     letterbox = True

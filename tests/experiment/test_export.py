@@ -305,7 +305,7 @@ def record_of(model: Path) -> dict:
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 3}, {"classes": "ab"}, {"size": 0}, {"size": 10**9}, {"task": "text_to_image"},
+        {"format": 4}, {"classes": "ab"}, {"size": 0}, {"size": 10**9}, {"task": "text_to_image"},
         {"options": {"temperature": "hot"}}, {"reading": {"black": 5.0, "white": 1.0}},
     ],
     ids=str,
@@ -317,7 +317,7 @@ def test_a_damaged_record_is_one_error(model, tmp_path, colours, change):
 
 def test_a_file_of_another_version_says_so(model, tmp_path, colours):
     path = with_record(model, tmp_path / "m.onnx", record_of(model) | {"format": 1})
-    assert "this version of foveate reads the format 2, got 1" in refused("predict", path, colours)
+    assert "this version of foveate reads the format 3, got 1" in refused("predict", path, colours)
 
 
 @pytest.mark.parametrize("change", [{"channels": 1}, {"channels": 5}], ids=str)
@@ -348,7 +348,7 @@ def test_foreign_cut_and_missing_files_are_one_error(model, tmp_path, colours):
 
 def test_options_that_an_exported_file_lacks_are_refused(model, colours):
     image = colours / "red" / "000.png"
-    assert "--tile" in refused("predict", model, image, "--tile", 64)
+    assert "predicts for whole images" in refused("predict", model, image, "--tile", 64)
     assert "runtime onnx is expected" in refused("predict", model, image, "--runtime", "torch")
     assert "without prompts" in refused("predict", model, image, "--point", "1,1")
     assert "finds no objects" in refused("predict", model, image, "--classes", "a,b")

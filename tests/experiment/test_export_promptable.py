@@ -62,7 +62,11 @@ def test_two_files_are_written_and_agree_with_the_run(exported):
 
 def test_clicks_boxes_and_corrections_give_the_masks_of_the_run(exported, image):
     run, made = exported
-    model = ExportedModel.open(made.path)
+    check_prompts(run, ExportedModel.open(made.path), image)
+
+
+def check_prompts(run, model, image):
+    """Whether both answer the same prompts with the same masks."""
     predictors = [one.set_image(image) for one in (run, model)]
     height, width = predictors[0].size
     for prompt in (
@@ -92,6 +96,41 @@ def test_it_is_prompted_where_torch_is_not_installed(exported, image, tmp_path):
     )
     assert other["score"] == pytest.approx(one["score"], abs=1e-4)
     assert other["box"] == one["box"]
+
+
+def test_openvino_computes_both_halves_where_torch_is_not_installed(exported, image, tmp_path):
+    pytest.importorskip("openvino")
+    run, _ = exported
+    path = tmp_path / "m.xml"
+    made = fv.export(run, format="openvino", out=path, data=toy_data())
+    names = ["m.bin", "m.decoder.bin", "m.decoder.xml", "m.xml"]
+    assert sorted(one.name for one in tmp_path.glob("m.*")) == names
+    assert made.parity.agreement > 0.999
+    assert {"candidates", "iou_logits"} < made.parity.outputs.keys()
+    assert max(made.parity.outputs.values()) < 1e-4
+    model = ExportedModel.open(path)
+    assert model.runtime == "openvino"
+    check_prompts(run, model, image)
+    assert len(model.predict(image).boxes) == len(run.predict(image).boxes)
+    out = tmp_path / "found.json"
+    run_without_torch("predict", path, image, "--point", "9,9", "--json", out)
+    (found,) = json.loads(out.read_text())["predictions"][0]["instances"]
+    expected = run.set_image(image)
+    expected.click(9, 9)
+    assert found["score"] == pytest.approx(expected.predicted_iou, abs=1e-4)
+    decoder = tmp_path / "m.decoder.xml"
+    assert f"name the model, {path}" in refused("predict", decoder, image)
+    weights = decoder.with_suffix(".bin")
+    content = weights.read_bytes()
+    weights.write_bytes(bytes(4) + content[4:])
+    assert "was not exported together with m.xml" in refused("predict", path, image)
+    weights.unlink()
+    assert "there is no such file" in refused("predict", path, image)
+    decoder.unlink()
+    assert "the file of the decoder is missing" in refused("predict", path, image)
+    weights.write_bytes(b"mine")
+    words = ("export", run.path, "--format", "openvino", "--out", path, "--overwrite")
+    assert weights.name in refused(*words)
 
 
 def test_images_without_prompts_are_segmented_by_a_grid(exported, image):
@@ -137,11 +176,10 @@ def test_without_objects_to_click_on_nothing_is_compared_or_calibrated(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("format", ["pt2", "openvino"])
-def test_other_formats_are_refused(exported, format):
+def test_one_program_cannot_hold_both_halves(exported):
     run, _ = exported
-    text = refused("export", run.path, "--format", format)
-    assert "models of the task promptable are exported as ONNX" in text
+    text = refused("export", run.path, "--format", "pt2")
+    assert "models of the task promptable are two" in text
 
 
 def test_eight_bits_pass_the_gate(exported, image, tmp_path):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageEnhance
 
 import foveate as fv
 from foveate.audit import drift
 from foveate.audit.representative import features
 from foveate.data.image_stats import compute_batch
+from foveate.experiment.export import export as exporting
 from foveate.experiment.shipped.observed import Observed, Predictions, predicted_rates
 from foveate.experiment.shipped.reference import MAX_RECORDED, Reference
 from foveate.experiment.shipped.watch import (
@@ -304,6 +307,43 @@ def test_an_exported_file_is_watched_with_the_run_in_its_folder(run, fresh, tmp_
     assert [one.p for one in found.comparisons] == [
         one.p for one in watch(run.path, [fresh]).comparisons
     ]
+
+
+def test_an_export_is_compared_by_its_own_predictions(run, fresh, tmp_path, monkeypatch):
+    """In its run's folder and far from it: eight bits may have other confidences than the run."""
+
+    def convert_less_confident(net, *, any_size):
+        another = copy.deepcopy(net)
+        last = [one for one in another.modules() if isinstance(one, torch.nn.Linear)][-1]
+        for one in last.parameters():
+            one.data *= 0.1
+        return to_onnx(another, any_size=any_size)
+
+    to_onnx = exporting.to_onnx
+    monkeypatch.setattr(exporting, "to_onnx", convert_less_confident)
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    shutil.copytree(run.path, tmp_path / "run")
+    code, _, err = run_cli("export", tmp_path / "run", "--int8")
+    assert code == 0, err
+    path = tmp_path / "run" / "model-int8.onnx"
+    model = ExportedModel.open(path)
+    near = watch(path, [fresh])
+    shutil.copy(path, tmp_path)
+    far = watch(tmp_path / path.name, [fresh])
+    images = [np.asarray(Image.open(one)) for one in sorted(fresh.rglob("*.png"))]
+    own = sorted(one.confidence for one in predicted_rates(model, images))
+    for found in (near, far):
+        np.testing.assert_allclose(np.sort(found.service.predictions.confidences), own, rtol=1e-5)
+        assert found.reference.predictions.confidences.max() < 0.95
+        assert CONFIDENCE not in [one.name for one in found.changed]
+    assert watch(run.path, [fresh]).reference.predictions.confidences.min() > 0.95
+    np.testing.assert_allclose(
+        np.sort(far.reference.predictions.confidences),
+        np.sort(near.reference.predictions.confidences),
+    )
+    assert FEATURES in [one.name for one in near.comparisons]
 
 
 @pytest.fixture(scope="module")

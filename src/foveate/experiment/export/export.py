@@ -28,7 +28,7 @@ from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.shipped.reference import to_record
 from foveate.inference.exported.record import FORMAT
-from foveate.inference.exported.runtimes import DECODER_SUFFIX
+from foveate.inference.exported.runtimes import OnnxRuntime, decoder_path
 from foveate.inference.onnx_file import INPUT, to_onnx
 from foveate.inference.onnx_parts import decoder_to_onnx, step_to_onnx, text_to_onnx
 from foveate.models.fused import fused
@@ -58,7 +58,8 @@ class Export:
     """An exported model.
 
     Attributes:
-        path: Its file; that of OpenVINO has another beside it, with the suffix .bin.
+        path: Its file; that of OpenVINO has another beside it, with the suffix .bin. A decoder lies
+            beside it, too.
         parity: How it compares with the run.
         record: What exports.json says about it.
     """
@@ -129,12 +130,11 @@ def export(
                 most = quantization.MAX_CLICKED_IMAGES
                 clicked = _drawn(prepared, "train", most, quantization.has_objects)
                 _check_enough(len(clicked[0]), "training images with objects")
-                prompts = quantization.decoder_inputs(net, decoder, *clicked)
+                runtime = OnnxRuntime("the decoder", decoder)
+                prompts = quantization.decoder_inputs(net, runtime, *clicked)
                 decoder = quantization.quantized(decoder, prompts)
             onnx = quantization.quantized(onnx, inputs)
         record = _description(run, task, net, after.outputs, int8=int8)
-        if not isinstance(task, GeneratesImages):
-            record["watch"] = to_record(task, net, prepared)
         converted = FORMATS[format](Source(task, after, net, onnx, decoder, record))
         if converted.sampler is not None:
             outputs = output_differences.sampler_differences(net, converted.sampler)
@@ -143,27 +143,27 @@ def export(
             outputs = output_differences.output_differences(
                 net, converted.net, after.net_outputs, images, letterbox=task.letterbox
             )
-            if decoder is not None:
+            if converted.decoder is not None:
                 most = output_differences.OUTPUT_CLICKED_IMAGES
                 clicked = _drawn(prepared, "valid", most, quantization.has_objects)
-                outputs |= output_differences.decoder_differences(net, decoder, *clicked)
+                outputs |= output_differences.decoder_differences(net, converted.decoder, *clicked)
         reporter.info("both predict the validation split")
         found = gate.compare(
             task, prepared, lambda some: task.predict(net, some), converted.predict, outputs
         )
         gate.check(found, task, int8=int8)
-        for suffix, content in converted.files.items():
+        if not isinstance(task, GeneratesImages):
+            record["watch"] = to_record(task, converted.predict, prepared)
+        files = converted.files(record)
+        for suffix, content in files.items():
             atomic_io.write_bytes(out.with_suffix(suffix), content)
         entry = {
             "file": str(out.absolute()),
             "format": format,
             "int8": int8,
-            "megabytes": sum(len(one) for key, one in converted.files.items() if key != CONFIG)
-            / 1e6,
+            "megabytes": sum(len(one) for key, one in files.items() if key != CONFIG) / 1e6,
             "run_megabytes": run.weights.stat().st_size / 1e6,
-            "sha256": {
-                suffix: hashlib.sha256(one).hexdigest() for suffix, one in converted.files.items()
-            },
+            "sha256": {key: hashlib.sha256(one).hexdigest() for key, one in files.items()},
             "weights": run.weights_digest(),
             "hardware": hardware(),
             **found.to_json(),
@@ -186,7 +186,7 @@ def _graphs(
 
 def _check_outputs(out: Path, *, has_decoder: bool, overwrite: bool) -> None:
     """Check the file that names the model, and those beside it; see `check_output`."""
-    models = [out, *([out.with_suffix(DECODER_SUFFIX)] if has_decoder else [])]
+    models = [out, *([decoder_path(out)] if has_decoder else [])]
     for path in models:
         if path.suffix == ".xml" and not path.exists():  # weights have no head that tells whose
             check_output(path.with_suffix(".bin"), None, option="--out")

@@ -23,7 +23,7 @@ from foveate.inference.exported.joining import join, with_record
 from foveate.inference.exported.model import ExportedModel
 from foveate.inference.exported.record import INPUT, KEY
 from foveate.inference.exported.runtimes import (
-    DECODER_SUFFIX,
+    DECODER_INFIX,
     OnnxRuntime,
     OpenVino,
     Runtime,
@@ -65,40 +65,47 @@ class Converted:
     """A model in one of the formats.
 
     Attributes:
-        files: Bytes of each file by its suffix, the first of which names the model.
+        files: From the record of the model, see `ExportRecord`, to the bytes of each file by its
+            suffix, the first of which names the model.
         net: The net alone, computed by the format's own runtime; it takes images.
         predict: Predicts with the files.
         sampler: Generates with them, if the task generates images.
+        decoder: The second half of the net, if there is one.
     """
 
-    files: Mapping[str, bytes]
+    files: Callable[[Mapping[str, Any]], Mapping[str, bytes]]
     net: VisionModel
     predict: Callable[[Images], list[Any]]
     sampler: ExportedSampler | None = None
+    decoder: Runtime | None = None
 
 
 def _onnx(source: Source) -> Converted:
-    decoder, files = None, {}
-    if source.decoder is not None:
-        files[DECODER_SUFFIX] = source.decoder
-        decoder = OnnxRuntime("the decoder", source.decoder)
+    decoder = None if source.decoder is None else OnnxRuntime("the decoder", source.decoder)
     content = _joined(source, decoder)
-    files = {".onnx": content, CONFIG: triton_config(content).encode(), **files}
+
+    def files(record: Mapping[str, Any]) -> dict[str, bytes]:
+        written = with_record(content, _with_digest(record, decoder))
+        second = {} if decoder is None else {f"{DECODER_INFIX}.onnx": decoder.content}
+        return {".onnx": written, CONFIG: triton_config(written).encode(), **second}
+
     model = ExportedModel("the export", OnnxRuntime("the export", content), decoder)
     return _converted(source, files, model, open_session(source.onnx))
 
 
 def _openvino(source: Source) -> Converted:
     openvino = import_openvino()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "m.xml"
-        converted = openvino.convert_model(io.BytesIO(_joined(source, None)))
-        converted.set_friendly_name("foveate")
-        converted.set_rt_info(json.dumps(_record(source, None)), [KEY])
-        openvino.save_model(converted, path, compress_to_fp16=False)
-        computed = OpenVino(path)
-        files = {one.suffix: one.read_bytes() for one in (path, path.with_suffix(".bin"))}
-    model = ExportedModel("the export", computed, None)
+    decoder, second = None, dict[str, bytes]()
+    if source.decoder is not None:
+        decoder, second = _saved(openvino.convert_model(io.BytesIO(source.decoder)), None)
+    converted = openvino.convert_model(io.BytesIO(_joined(source, decoder)))
+
+    def files(record: Mapping[str, Any]) -> dict[str, bytes]:
+        _, first = _saved(converted, _with_digest(record, decoder))
+        return first | {f"{DECODER_INFIX}{suffix}": one for suffix, one in second.items()}
+
+    computed, _ = _saved(converted, _with_digest(source.record, decoder))
+    model = ExportedModel("the export", computed, decoder)
     precision = {"INFERENCE_PRECISION_HINT": "f32"}
     net = openvino.convert_model(io.BytesIO(source.onnx))
     compiled = openvino.compile_model(net, "CPU", precision)
@@ -110,19 +117,41 @@ def _openvino(source: Source) -> Converted:
     return _converted(source, files, model, _Session(compute))
 
 
+def _saved(model: Any, record: Mapping[str, Any] | None) -> tuple[OpenVino, dict[str, bytes]]:
+    """A model of OpenVINO, read from its files, and the bytes of these by their suffixes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "m.xml"
+        model.set_friendly_name("foveate")
+        if record is not None:
+            model.set_rt_info(json.dumps(record), [KEY])
+        import_openvino().save_model(model, path, compress_to_fp16=False)
+        files = {one.suffix: one.read_bytes() for one in (path, path.with_suffix(".bin"))}
+        return OpenVino(path), files
+
+
 def _converted(
-    source: Source, files: Mapping[str, bytes], model: ExportedModel, session: Any
+    source: Source,
+    files: Callable[[Mapping[str, Any]], Mapping[str, bytes]],
+    model: ExportedModel,
+    session: Any,
 ) -> Converted:
     sampler = model.sampler if isinstance(source.task, GeneratesImages) else None
-    return Converted(files, OnnxModel(source.net, session), model.predict_images, sampler)
+    return Converted(
+        files, OnnxModel(source.net, session), model.predict_images, sampler, model.decoder
+    )
 
 
 def _pt2(source: Source) -> Converted:
     program = to_program(source.net, any_size=source.task.letterbox)
-    content = io.BytesIO()
+
+    def files(record: Mapping[str, Any]) -> dict[str, bytes]:
+        content = io.BytesIO()
+        with quiet():
+            torch.export.save(program, content, extra_files={f"{KEY}.json": json.dumps(record)})
+        return {".pt2": _record_first(content.getvalue())}
+
     with quiet():
-        torch.export.save(program, content, extra_files={f"{KEY}.json": json.dumps(source.record)})
-        written = _record_first(content.getvalue())
+        written = files(source.record)[".pt2"]
         module = torch.export.load(io.BytesIO(written)).module()
 
     @torch.no_grad()
@@ -131,7 +160,6 @@ def _pt2(source: Source) -> Converted:
         return [one.numpy() for one in (found if isinstance(found, tuple) else (found,))]
 
     net = OnnxModel(source.net, _Session(compute)).eval()
-    files = {".pt2": written}
     return Converted(files, net, lambda images: source.task.predict(net, images))
 
 
@@ -176,11 +204,11 @@ def check_format(name: str, task: ExportedTask[Any], *, int8: bool) -> None:
             where="--int8",
             remedy="Leave it out.",
         )
-    if task.has_decoder and name != "onnx":
+    if task.has_decoder and name == "pt2":
         raise SettingError(
-            f"models of the task {task.name} are exported as ONNX",
+            f"the format pt2 holds one net, and models of the task {task.name} are two",
             where="--format",
-            remedy="Use --format onnx.",
+            remedy="Use --format onnx or openvino.",
         )
     if int8 and name == "pt2":
         raise SettingError(
@@ -190,17 +218,17 @@ def check_format(name: str, task: ExportedTask[Any], *, int8: bool) -> None:
 
 def _joined(source: Source, decoder: Runtime | None) -> bytes:
     """The ONNX file of the model, with its record."""
-    record = _record(source, decoder)
+    record = _with_digest(source.record, decoder)
     if isinstance(source.task, GeneratesImages):
         return with_record(source.onnx, record)
     step = net_step(source.net) if source.task.letterbox else None
     return join(source.onnx, source.exported, size=source.net.size, step=step, record=record)
 
 
-def _record(source: Source, decoder: Runtime | None) -> dict[str, Any]:
+def _with_digest(record: Mapping[str, Any], decoder: Runtime | None) -> dict[str, Any]:
     """The record, with the checksum of the decoder's file if there is one."""
     digest = None if decoder is None else hashlib.sha256(decoder.content).hexdigest()
-    return {**source.record, "decoder": digest}
+    return {**record, "decoder": digest}
 
 
 @dataclass(frozen=True)

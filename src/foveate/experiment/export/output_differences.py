@@ -13,7 +13,7 @@ from foveate.annotations import Instances
 from foveate.data.dataset import Images
 from foveate.data.vocabulary import PAD_INDEX
 from foveate.experiment.export.quantization import decoder_inputs
-from foveate.inference.exported.runtimes import OnnxRuntime
+from foveate.inference.exported.runtimes import Runtime
 from foveate.inference.exported.sampler import ExportedSampler
 from foveate.inference.onnx_parts import DECODER_OUTPUTS, PromptDecoder
 from foveate.models.heads.flow_matching import FlowMatchingModel
@@ -89,13 +89,13 @@ def sampler_differences(net: VisionModel, sampler: ExportedSampler) -> dict[str,
 
 @torch.no_grad()
 def decoder_differences(
-    net: VisionModel, decoder: bytes, images: Images, targets: Sequence[Instances]
+    net: VisionModel, decoder: Runtime, images: Images, targets: Sequence[Instances]
 ) -> dict[str, float]:
     """Compare the outputs of two decoders while objects are clicked on.
 
     Args:
         net: The net in torch, whose body is a `PromptableHead`.
-        decoder: Its decoder as an ONNX file.
+        decoder: Its decoder in another runtime.
         images: Of any size.
         targets: Their objects.
 
@@ -103,11 +103,11 @@ def decoder_differences(
         The largest difference of each output as a share of its largest value.
     """
     assert isinstance(net.body, PromptableHead)
-    runtime, body = OnnxRuntime("the decoder", decoder), PromptDecoder(net.body)
+    body = PromptDecoder(net.body)
     shares: dict[str, float] = {}
     for inputs in decoder_inputs(net, decoder, images, targets):
         *maps, clicks, boxes, masks = (torch.from_numpy(one) for one in inputs.values())
-        others = runtime.compute(inputs)
+        others = decoder.compute(inputs)
         for name, one in zip(DECODER_OUTPUTS, body(maps, clicks, boxes, masks), strict=True):
             share = _share(one.numpy(), others[name])
             shares[name] = float(np.maximum(shares.get(name, 0), share))

@@ -15,7 +15,7 @@ from foveate.annotations import Instances
 from foveate.data.dataset import Images
 from foveate.data.resizing import letterbox_size
 from foveate.inference.exported.interactive import ExportedInteractivePredictor
-from foveate.inference.exported.runtimes import OnnxRuntime
+from foveate.inference.exported.runtimes import Runtime
 from foveate.inference.onnx_file import quiet
 from foveate.metrics.interactive import evaluated_rows
 from foveate.models.model import VisionModel
@@ -76,17 +76,17 @@ def quantized(net: bytes, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> bytes
 
 @torch.no_grad()
 def decoder_inputs(
-    net: VisionModel, decoder: bytes, images: Images, targets: Sequence[Instances]
+    net: VisionModel, decoder: Runtime, images: Images, targets: Sequence[Instances]
 ) -> list[Mapping[str, NDArray[Any]]]:
     """What a decoder gets while the objects of images are clicked on.
 
     Args:
         net: A net whose body is a `PromptableHead`.
-        decoder: An ONNX file, from `onnx_parts.decoder_to_onnx`.
+        decoder: Its decoder.
         images: Of any size.
         targets: Their objects.
     """
-    recorder = _Recorder("the decoder", decoder)
+    recorder = _Recorder(decoder)
     for image, target in zip(images, targets, strict=True):
         ((_, batch),) = net.padded_batches([image], 1)
         size = (image.shape[0], image.shape[1])
@@ -102,17 +102,17 @@ def has_objects(target: Instances) -> bool:
     return len(evaluated_rows(target)) > 0
 
 
-class _Recorder(OnnxRuntime):
+class _Recorder(Runtime):
     """A graph that keeps what it is given."""
 
-    def __init__(self, name: str, content: bytes):
-        super().__init__(name, content)
+    def __init__(self, runtime: Runtime):
+        self.runtime = runtime
         self.inputs: list[Mapping[str, NDArray[Any]]] = []
 
     def compute(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The outputs for these inputs, which are kept."""
         self.inputs.append(dict(inputs))
-        return super().compute(inputs)
+        return self.runtime.compute(inputs)
 
 
 def _last_layers(graph: Any) -> list[str]:

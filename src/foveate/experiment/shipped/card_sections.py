@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foveate import models
@@ -13,7 +14,7 @@ from foveate.data.split import file as split_file
 from foveate.experiment.limits import SPLIT_NAMES, limits_of
 from foveate.experiment.report import metric_card
 from foveate.experiment.shipped.markdown import bullets, code, escape, table
-from foveate.inference.exported.runtimes import DECODER_SUFFIX
+from foveate.inference.exported.runtimes import is_decoder
 from foveate.metrics.names import display_name, interval_basis
 from foveate.tasks.capabilities import GeneratesImages, Interactive
 from foveate.wording import count_noun
@@ -65,7 +66,7 @@ def _commands(card: ModelCard) -> list[str]:
     if isinstance(card.task, GeneratesImages):
         command, what = "generate", "'words' --out generated/"
     exported = [name for name in card.files if name.endswith((".onnx", ".xml"))]
-    exported = [name for name in exported if not name.endswith(DECODER_SUFFIX)]
+    exported = [name for name in exported if not is_decoder(Path(name))]
     programs = [name for name in card.files if name.endswith(".pt2")]
     if programs and not exported:
         names = map(json.dumps, programs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from foveate import record_io
+from foveate.data.dataset import Images
 from foveate.data.image_stats import IMAGE_STATS, THUMB_SIDE
 from foveate.errors import RunError
 from foveate.experiment.feature_cache import cached_features
@@ -24,8 +26,8 @@ from foveate.experiment.shipped.observed import (
 )
 from foveate.inference.exported.model import ExportedModel
 from foveate.inference.inputs import batches
+from foveate.inference.predictor import Predictor
 from foveate.models.features import map_statistics
-from foveate.models.model import VisionModel
 from foveate.progress import Reporter
 from foveate.tasks.presenters.rates import Rates
 from foveate.tasks.task import Task
@@ -64,8 +66,17 @@ class Reference:
         return len(np.unique(self.valid_units)) < 0.9 * len(self.valid_units)
 
 
-def reference_of(run: Run, prepared: PreparedData, reporter: Reporter) -> Reference:
-    """Statistics of the train split; features and predictions of the validation split."""
+def reference_of(
+    run: Run, model: Predictor, prepared: PreparedData, reporter: Reporter
+) -> Reference:
+    """Statistics of the train split; features and predictions of the validation split.
+
+    Args:
+        run: The run, whose net gives the features.
+        model: What predicts: the run, or an export of it, whose predictions differ by its rounding.
+        prepared: The data of the run.
+        reporter: Receives the progress.
+    """
     train, valid = prepared.splits["train"], prepared.drawn("valid", MAX_REFERENCE)
     task, net = run.load()
     width = 2 * sum(net.backbone.channels)
@@ -78,7 +89,7 @@ def reference_of(run: Run, prepared: PreparedData, reporter: Reporter) -> Refere
         sources = ((row, prepared.images.dataset[row].source.read()) for row in valid)
         with reporter.bar("predicting the validation split", len(valid)) as bar:
             for batch in batches(sources):
-                rates += predicted_rates(run, [image for _, image in batch])
+                rates += predicted_rates(model, [image for _, image in batch])
                 bar(len(rates))
         predictions = Predictions.of(rates, task.classes)
     units = prepared.units
@@ -116,12 +127,14 @@ class _Recorded(BaseModel):
     rates: Annotated[list[_RecordedRates], Field(max_length=MAX_RECORDED)] | None
 
 
-def to_record(task: Task[Any], net: VisionModel, prepared: PreparedData) -> dict[str, Any]:
+def to_record(
+    task: Task[Any], predict: Callable[[Images], list[Any]], prepared: PreparedData
+) -> dict[str, Any]:
     """What an exported file holds, so that it can be watched without its run, as JSON values.
 
     Args:
         task: The task.
-        net: What predicts.
+        predict: Predicts with the export itself: eight bits have other predictions than the run.
         prepared: The data of the run.
     """
     train, valid = (prepared.drawn(split, MAX_RECORDED) for split in ("train", "valid"))
@@ -134,7 +147,7 @@ def to_record(task: Task[Any], net: VisionModel, prepared: PreparedData) -> dict
         rates = []
         sources = ((row, prepared.images.dataset[row].source.read()) for row in valid)
         for batch in batches(sources):
-            rates += rates_of(task, task.predict_confident(net, [image for _, image in batch]))
+            rates += rates_of(task, predict([image for _, image in batch]))
     return {
         "numbers": {
             name: [round(float(one), 4) for one in stats[name].tolist()] for name in _NUMBERS

@@ -35,6 +35,7 @@ from foveate.experiment.shipped.observed import (
 from foveate.experiment.shipped.reference import Reference, from_record, reference_of
 from foveate.inference.exported.model import ExportedModel
 from foveate.inference.predict import refuse_generators
+from foveate.inference.predictor import Predictor
 from foveate.inference.result_files import LINES_SUFFIX
 from foveate.models.features import map_statistics
 from foveate.models.model import VisionModel
@@ -82,7 +83,8 @@ def watch(
     """Compare images of service, or their predictions, with the data of a run.
 
     Args:
-        model: A run, or an exported file. Of a file in the folder of its run, the run is taken.
+        model: A run, or an exported file, which predicts itself. If the file lies in the folder of
+            its run, the run gives data and features.
         paths: Images and folders of them; or files of `foveate predict --json`.
         data: Where the data of the run lies now, if it was moved.
         device: What computes.
@@ -94,7 +96,7 @@ def watch(
         DataError: The data of the run cannot be read.
     """
     reporter = reporter or NullReporter()
-    opened = _open(model)
+    opened, run = _open(model)
     opened.device = device
     task = opened.task
     refuse_generators(task)
@@ -109,19 +111,20 @@ def watch(
             where=str(written[0]),
             remedy="Name the images.",
         )
-    if isinstance(opened, Run):
-        with opened.locked() if data is not None else nullcontext():
-            prepared = reopen_at(opened, data, reporter)
+    if run is not None:
+        with run.locked() if data is not None else nullcontext():
+            prepared = reopen_at(run, data, reporter)
     elif data is not None:
         raise SettingError("an exported file needs no data", where="--data", remedy="Leave it out.")
     if written:
         service = observe_predictions(task, paths)
     else:
-        look = partial(_look, *opened.load()) if isinstance(opened, Run) else None
+        look = None if run is None else partial(_look, *run.load())
         service = observe_images(opened, paths, reporter, look)
-    if isinstance(opened, Run):
-        reference = reference_of(opened, prepared, reporter)
+    if run is not None:
+        reference = reference_of(run, opened, prepared, reporter)
     else:
+        assert isinstance(opened, ExportedModel)
         reference = from_record(opened)
     return compare(reference, service, task.classes)
 
@@ -132,8 +135,8 @@ def _look(task: Task[Any], net: VisionModel, images: Sequence[Image]) -> NDArray
     return map_statistics(net, np.stack(fitted))
 
 
-def _open(model: str | Path) -> Run | ExportedModel:
-    """Open a run, or an exported file; of one that lies in its run's folder the run."""
+def _open(model: str | Path) -> tuple[Predictor, Run | None]:
+    """What predicts, a run or an exported file; and the run, if it is there."""
     if not ExportedModel.is_one(model):
         run = Run.open(model)
         if not run.finished:
@@ -142,13 +145,13 @@ def _open(model: str | Path) -> Run | ExportedModel:
                 where=run.path,
                 remedy=f"Finish it first: foveate train --resume {run.quoted_path}",
             )
-        return run
+        return run, run
     exported, folder = ExportedModel.open(model), Path(model).parent
     if (folder / "config.yaml").is_file():
         run = Run.open(folder)
         if run.weights_digest() == exported.record.weights:
-            return run
-    return exported
+            return exported, run
+    return exported, None
 
 
 def compare(reference: Reference, service: Observed, classes: Sequence[str]) -> Watched:

@@ -18,12 +18,13 @@ from foveate.errors import FoveateError, RunError, SettingError
 from foveate.inference.exported.interactive import ExportedInteractivePredictor
 from foveate.inference.exported.record import ExportRecord
 from foveate.inference.exported.runtimes import (
-    DECODER_SUFFIX,
+    DECODER_INFIX,
     PROGRAM_SUFFIX,
     REMEDY,
     RUNTIMES,
-    OnnxRuntime,
     Runtime,
+    decoder_path,
+    is_decoder,
 )
 from foveate.inference.exported.sampler import ExportedSampler
 from foveate.inference.generate import TextPredictor
@@ -31,8 +32,9 @@ from foveate.inference.predictor import Predictor
 from foveate.tasks import exported
 from foveate.tasks.capabilities import GeneratesImages, Interactive, require
 from foveate.tasks.clicking import segment
-from foveate.tasks.exported.exported_task import ExportedTask, WholeTask
+from foveate.tasks.exported.exported_task import ExportedTask, Outputs, WholeTask
 from foveate.tasks.generating import Generating
+from foveate.tasks.tiling import Tiled
 from foveate.wording import describe_html, describe_object, list_some
 
 if TYPE_CHECKING:
@@ -53,13 +55,14 @@ class ExportedModel(Predictor, TextPredictor):
     Attributes:
         record: What the file says about the model.
         computed: The file, opened.
+        decoder: That of its decoder, opened; None without one.
 
     Raises:
         RunError: The file is damaged, or was not written by foveate.
     """
 
     def __init__(self, name: str, computed: Runtime, decoder: Runtime | None = None):
-        self._name, self.computed, self._decoder = name, computed, decoder
+        self._name, self.computed, self.decoder = name, computed, decoder
         self._runtimes = (computed.name,)
         if computed.record is None:
             raise RunError(
@@ -99,14 +102,14 @@ class ExportedModel(Predictor, TextPredictor):
 
     def _check_decoder(self) -> None:
         """Raise RunError if the file of the decoder is missing, or was exported with another."""
-        path = Path(self._name).with_suffix(DECODER_SUFFIX)
-        if self._decoder is None:
+        path = decoder_path(Path(self._name))
+        if self.decoder is None:
             raise RunError(
                 "the file of the decoder is missing",
                 where=path,
                 remedy="Keep both files together. " + REMEDY,
             )
-        if hashlib.sha256(self._decoder.content).hexdigest() != self.record.decoder:
+        if hashlib.sha256(self.decoder.content).hexdigest() != self.record.decoder:
             raise RunError(
                 f"this decoder was not exported together with {Path(self._name).name}",
                 where=path,
@@ -138,13 +141,8 @@ class ExportedModel(Predictor, TextPredictor):
                 "or serve without the run: foveate export RUN --format onnx.",
             )
         try:
-            decoder = path.with_suffix(DECODER_SUFFIX)
-            has_decoder = suffix == OnnxRuntime.suffix and decoder.exists()
-            return cls(
-                str(path),
-                RUNTIMES[suffix](path),
-                OnnxRuntime.open(decoder) if has_decoder else None,
-            )
+            decoder, open_file = decoder_path(path), RUNTIMES[suffix]
+            return cls(str(path), open_file(path), open_file(decoder) if decoder.exists() else None)
         except FileNotFoundError as error:  # the weights of OpenVINO, or a file that went just now
             raise RunError("there is no such file", where=error.filename or path) from None
 
@@ -177,7 +175,7 @@ class ExportedModel(Predictor, TextPredictor):
     @cached_property
     def fingerprint(self) -> str:
         """The sha256 of the file."""
-        decoder = b"" if self._decoder is None else self._decoder.content
+        decoder = b"" if self.decoder is None else self.decoder.content
         return hashlib.sha256(self.computed.content + decoder).hexdigest()
 
     @property
@@ -194,15 +192,17 @@ class ExportedModel(Predictor, TextPredictor):
         """Channels of the images that the net takes."""
         return self.record.channels
 
+    @property
+    def size(self) -> int:
+        """Pixels a side of the training images."""
+        return self.record.size
+
     def predict_images(self, images: Images, tile: int | None = None) -> list[Any]:
         """An annotation for each image; see `Predictor`."""
-        if tile is not None:
-            raise SettingError(
-                "an exported model predicts for whole images",
-                where="tile",
-                remedy="Leave out --tile, or predict with the run.",
-            )
         task = self._task
+        if tile is not None:
+            tiled = require(task, Tiled)
+            return [tiled.predict_tiled(self, image, tile) for image in images]
         if isinstance(task, Generating):
             return task.predict(self.sampler, images)
         if not isinstance(task, WholeTask):
@@ -234,17 +234,20 @@ class ExportedModel(Predictor, TextPredictor):
 
     def encode(self, image: Image) -> InteractivePredictor:
         """Encode an image for prompts, (H, W, C) uint8 of any size; for promptable models."""
-        assert self._decoder is not None
-        outputs = self.computed.run(self._fit(image)[None])
+        assert self.decoder is not None
         size = (image.shape[0], image.shape[1])
-        return ExportedInteractivePredictor(self._decoder, outputs, size)
+        return ExportedInteractivePredictor(self.decoder, self.outputs_of(image), size)
+
+    def outputs_of(self, image: Image) -> Outputs:
+        """The outputs of the file for one image, (H, W, C) uint8 of any size."""
+        return self.computed.run(self._fit(image)[None])
 
     @cached_property
     def sampler(self) -> ExportedSampler:
         """Leads noise to images; of a model that generates them."""
-        assert self._decoder is not None
+        assert self.decoder is not None
         record = self.record
-        return ExportedSampler(self.computed, self._decoder, record.size, record.mean, record.std)
+        return ExportedSampler(self.computed, self.decoder, record.size, record.mean, record.std)
 
     def _generator(self) -> tuple[GeneratesImages[Any], Any]:
         return require(self._task, GeneratesImages), self.sampler
@@ -252,6 +255,8 @@ class ExportedModel(Predictor, TextPredictor):
 
 def _remedy(name: str) -> str:
     """What to do about a file without a record: it may be the decoder of a model."""
-    if name.endswith(DECODER_SUFFIX):
-        return f"It is a decoder: name the model, {name.removesuffix(DECODER_SUFFIX)}.onnx."
+    path = Path(name)
+    if is_decoder(path):
+        model = path.with_name(path.stem.removesuffix(DECODER_INFIX) + path.suffix)
+        return f"It is a decoder: name the model, {model}."
     return REMEDY

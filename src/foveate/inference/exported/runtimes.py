@@ -137,6 +137,16 @@ def import_openvino() -> Any:
     return openvino
 
 
+def decoder_path(path: Path) -> Path:
+    """The file of a model's decoder, which lies beside it."""
+    return path.with_suffix(f"{DECODER_INFIX}{path.suffix}")
+
+
+def is_decoder(path: Path) -> bool:
+    """Whether a file of this name is a decoder, which belongs to a model."""
+    return path.stem.endswith(DECODER_INFIX)
+
+
 def _read(path: Path) -> bytes:
     with record_io.open_file(path, MAX_BYTES, remedy=REMEDY) as file:
         return file.read()
@@ -147,7 +157,7 @@ RUNTIMES: Mapping[str, Callable[[Path], Runtime]] = {
     OpenVino.suffix: OpenVino,
 }
 """What opens an exported file, by its suffix."""
-DECODER_SUFFIX = ".decoder.onnx"
-"""Of the file beside an ONNX model that has a decoder, in the place of .onnx."""
+DECODER_INFIX = ".decoder"
+"""Before the suffix of the file beside a model that has a decoder."""
 PROGRAM_SUFFIX = ".pt2"
 """Of a program of torch.export, which is the net alone: nothing here computes it."""

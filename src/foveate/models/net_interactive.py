@@ -25,16 +25,18 @@ class NetInteractivePredictor(InteractivePredictor):
     Args:
         net: A net whose body is a `PromptableHead`.
         image: (H, W, C) uint8.
+        others: Further images of that size, whose objects `predict_batch` takes too.
     """
 
     @torch.no_grad()
-    def __init__(self, net: VisionModel, image: Image):
+    def __init__(self, net: VisionModel, image: Image, *others: Image):
         assert isinstance(net.body, PromptableHead)
         super().__init__((image.shape[0], image.shape[1]))
         net.eval()
         self.body = net.body
         self.scaled_size = letterbox_size(*self.size, net.size)
-        ((_, batch),) = net.padded_batches([image], 1)
+        images = [image, *others]
+        ((_, batch),) = net.padded_batches(images, len(images) * net.size**2)
         self.padded_size = (batch.shape[2], batch.shape[3])
         self.maps = net.encode(batch)
         self.shared = self.body.share(self.maps)
@@ -53,14 +55,16 @@ class NetInteractivePredictor(InteractivePredictor):
         clicks: Sequence[Sequence[Click]],
         boxes: Sequence[Box | None],
         logits: Tensor | None = None,
+        images: NDArray[np.int64] | None = None,
     ) -> MaskPrediction:
-        """Predict candidate masks for N objects."""
+        """Predict candidate masks for N objects; `images` (N,) says in which image each is."""
         count = len(clicks)
+        rows = np.zeros(count, np.int64) if images is None else images
         down, along = (new / old for new, old in zip(self.scaled_size, self.size, strict=True))
         padded, corners = padded_prompts(clicks, boxes, down, along)
         device = self.maps[0].device
         prompts = Prompts(
-            torch.zeros(count, dtype=torch.int64, device=device),
+            torch.from_numpy(rows).to(device),
             torch.from_numpy(padded).to(device),
             torch.from_numpy(corners).to(device),
             torch.zeros(count, *self.padded_size, device=device) if logits is None else logits,

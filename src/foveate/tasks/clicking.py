@@ -12,7 +12,7 @@ from foveate.annotations import Instances
 from foveate.data.dataset import Image, Images
 from foveate.metrics import interactive
 from foveate.metrics.interactive import InteractiveResult
-from foveate.models.interactive import InteractivePredictor
+from foveate.models.interactive import Candidates, InteractivePredictor
 from foveate.ops.clicks import Click
 from foveate.tasks.presenters.promptable import Prediction
 from foveate.tasks.prompted import PromptedImages
@@ -34,26 +34,47 @@ def segment(images: Images, set_image: Callable[[Image], InteractivePredictor]) 
     """
     if isinstance(images, PromptedImages):
         return [
-            click_on_objects(set_image(image), image, images.targets[row])
+            click_on_objects(set_image(image), images.targets[row])
             for row, image in enumerate(images)
         ]
     return [segment_everything(set_image(image)) for image in images]
 
 
-def click_on_objects(
-    predictor: InteractivePredictor, image: Image, target: Instances
-) -> InteractiveResult:
+def click_on_objects(predictor: InteractivePredictor, target: Instances) -> InteractiveResult:
     """Click on each object, and then where the last prediction was most wrong."""
-    rows = interactive.evaluated_rows(target)
-    masks = target[rows].masks((image.shape[0], image.shape[1]))
+    (result,) = click_on_images(predictor, predictor.predict_batch, [target])
+    return result
+
+
+def click_on_images(
+    predictor: InteractivePredictor,
+    predict_batch: Callable[..., Candidates],
+    targets: Sequence[Instances],
+) -> list[InteractiveResult]:
+    """Click on all objects of some images of one size at once, and then on the errors.
+
+    Args:
+        predictor: Of the images.
+        predict_batch: Its method, or one that knows in which image each of the N objects is.
+        targets: The targets of the images.
+    """
+    rows = [interactive.evaluated_rows(target) for target in targets]
+    masks = np.concatenate(
+        [target[own].masks(predictor.size) for target, own in zip(targets, rows, strict=True)]
+    )
 
     def predict(
         clicks: Sequence[Sequence[Click]], previous: Any | None
     ) -> tuple[NDArray[np.bool_], Any]:
-        logits = predictor.predict_batch(clicks, [None] * len(clicks), previous).best()
+        logits = predict_batch(clicks, [None] * len(clicks), previous).best()
         return predictor.to_masks(logits), logits
 
-    return InteractiveResult(rows, tuple(interactive.click_rounds(masks, predict)))
+    rounds = list(interactive.click_rounds(masks, predict))
+    ends = np.cumsum([len(own) for own in rows])
+    return [
+        InteractiveResult(own, tuple(one[slice(end - len(own), end)] for one in rounds))
+        for own, end in zip(rows, ends.tolist(), strict=True)
+    ]
 
 
 def segment_everything(predictor: InteractivePredictor) -> Instances:

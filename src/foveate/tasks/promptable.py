@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -24,11 +24,14 @@ from foveate.models.interactive import InteractivePredictor
 from foveate.models.model import VisionModel
 from foveate.models.net_interactive import NetInteractivePredictor
 from foveate.tasks.capabilities import Interactive, PromptedByTargets
-from foveate.tasks.clicking import segment
+from foveate.tasks.clicking import click_on_images, segment
 from foveate.tasks.policies import object_policy
 from foveate.tasks.presenters.promptable import Prediction, PromptablePresenter
 from foveate.tasks.prompted import PromptedImages
 from foveate.tasks.task import BaselinePredictors, Task
+
+BATCH_PIXELS = 2**19
+"""Pixels of the objects that are clicked on at once, each with an image of its own."""
 
 
 class Promptable(
@@ -101,7 +104,19 @@ class Promptable(
 
     def predict(self, net: VisionModel, images: Images) -> list[Prediction]:
         """Segment the objects of prompted images by clicks, other images by a grid of clicks."""
-        return segment(images, partial(NetInteractivePredictor, net))
+        if not isinstance(images, PromptedImages):
+            return segment(images, partial(NetInteractivePredictor, net))
+        results: dict[int, Prediction] = {}
+        for rows in _batches(net, images):
+            targets = [images.targets[row] for row in rows]
+            counts = [len(interactive.evaluated_rows(target)) for target in targets]
+            predictor = NetInteractivePredictor(net, *(images[row] for row in rows))
+            predict_batch = partial(
+                predictor.predict_batch, images=np.repeat(np.arange(len(rows)), counts)
+            )
+            found = click_on_images(predictor, predict_batch, targets)
+            results.update(zip(rows, found, strict=True))
+        return [results[row] for row in range(len(images))]
 
     def set_image(self, net: VisionModel, image: Image) -> InteractivePredictor:
         """Encode the image."""
@@ -128,6 +143,24 @@ class Promptable(
             }
 
         return predict_all
+
+
+def _batches(net: VisionModel, images: PromptedImages) -> Iterator[list[int]]:
+    """Rows of images of one size, with as many objects together as BATCH_PIXELS allows."""
+    by_size: dict[tuple[int, int], list[int]] = {}
+    for row in range(len(images)):
+        by_size.setdefault(images[row].shape[:2], []).append(row)
+    for size, rows in by_size.items():
+        height, width = net.padded_size(size)
+        batch, objects = list[int](), 0
+        for row in rows:
+            count = len(interactive.evaluated_rows(images.targets[row]))
+            if batch and (objects + count) * height * width > BATCH_PIXELS:
+                yield batch
+                batch, objects = [], 0
+            batch.append(row)
+            objects += count
+        yield batch
 
 
 def _instances(targets: Sequence[Prediction]) -> list[Instances]:

@@ -93,7 +93,7 @@ def decoder_inputs(
         outputs = {f"map_{number}": one.numpy() for number, one in enumerate(net.encode(batch))}
         content = np.array(letterbox_size(*size, net.size))
         predictor = ExportedInteractivePredictor(recorder, {**outputs, "content": content}, size)
-        click_on_objects(predictor, image, target)
+        click_on_objects(predictor, target)
     return recorder.inputs
 
 

@@ -32,11 +32,13 @@ def test_what_a_budget_cannot_buy_is_said_with_the_minutes_that_would():
     # An epoch takes 12 s: 3 x 1 s for each 100 images.
     assert warnings_of(2, 10, 1, 20) == []
     assert warnings_of(1, 10, 1, 20) == [
-        "1 min train about 2 epochs, as all else takes about 36 s; "
+        "a budget of 1 min trains about 2 epochs, as all else takes about 36 s; "
         "for 3 epochs give --minutes 2, or --size 96"
     ]
     (line,) = warnings_of(1, 50, 1, 20)  # a smaller size would not bring the time back
-    assert line.startswith("1 min train less than a tenth of an epoch, as all else takes about 76")
+    assert line.startswith(
+        "a budget of 1 min trains less than a tenth of an epoch, as all else takes about 76"
+    )
     assert line.endswith("give --minutes 2")
 
 

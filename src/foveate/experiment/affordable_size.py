@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -34,7 +35,7 @@ OTHER_SECONDS = 12.0
 """Of processor time, for what does not shrink with the images: decoding, audit, baselines,
 intervals and report."""
 _FIT = 1  # validations after training: of the fit to the train images
-_OTHERS_NETS = ("hf:", "timm:")
+_OTHER_LIBRARIES = ("hf:", "timm:")
 _MIN_SIZE = 64
 _IMAGES = 2
 _MAX_READ = 20
@@ -78,13 +79,17 @@ def affordable_size(
     least = models.find(settings.model).smallest_size(pretrained=settings.weights is not None)
     smallest = max(_MIN_SIZE, least, math.ceil(size * SMALLEST))
     # Nets of other libraries take some sizes alone, and none lists them.
-    others = any(one in settings.model for one in _OTHERS_NETS)
+    others = any(one in settings.model for one in _OTHER_LIBRARIES)
     if size <= smallest or settings.model == models.PROBE or others:
         return size, None
     cost = _cost(task, dataset, settings, size)
     if cost is None:
         return size, None
-    train, valid, _ = (share * len(dataset) for share in settings.fractions)
+    named = Counter(sample.split for sample in dataset)
+    train, valid = (
+        named[split] or share * len(dataset)
+        for split, share in zip(("train", "valid"), settings.fractions, strict=False)
+    )
     evaluated = min(valid, task.max_eval_images or valid)
     predictions = evaluated + task.calibration_predictions(round(valid))
     evaluation = cost.forward * valid * (MIN_VALIDATIONS + _FIT) + cost.prediction * predictions

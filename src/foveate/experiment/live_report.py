@@ -156,7 +156,7 @@ def watched(
         reporter: Receives the progress.
 
     Yields:
-        The reporter for the training, and the page, which must be told when it has ended.
+        The reporter for the training, and the page, whose `trained` is called after it.
     """
     dataset, metric = prepared.images.dataset, prepared.task.curve_metric
     live = LiveReport(run, dataset.name, metric, reporter)

@@ -112,8 +112,8 @@ def warn_of_short_budget(
     smaller = max(32, int(settings.size * math.sqrt(max(epochs, 0.02) / MIN_EPOCHS)) // 32 * 32)
     sizes = f", or --size {smaller}" if smaller < settings.size and elapsed < other / 2 else ""
     reporter.warning(
-        f"{settings.minutes:g} min train {about_epochs(epochs)}, as all else takes about "
-        f"{other:.0f} s; for {MIN_EPOCHS} epochs give --minutes {needed}{sizes}"
+        f"a budget of {settings.minutes:g} min trains {about_epochs(epochs)}, as all else takes "
+        f"about {other:.0f} s; for {MIN_EPOCHS} epochs give --minutes {needed}{sizes}"
     )
 
 

@@ -1,54 +1,21 @@
 """Every command in README.md and the how-to guides is one that foveate takes as it is written.
 
-The commands are parsed, with all of their options and values, and not run: most of them train for
-minutes or need data of the reader's.
+The commands are parsed here, with all of their options and values. Those of README.md also run, in
+test_readme.py.
 """
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer
 
 from foveate.cli import main
+from helpers.documented import commands
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SYNOPSIS = re.compile(r"\[-|\[[A-Z]|\.\.\.|\||…")
-"""A line that names what may be left out is a synopsis, no command."""
-
-
-def commands(page: Path) -> Iterator[tuple[int, list[str]]]:
-    """The line and the words of each command in a block of code, from the subcommand on."""
-    fenced, joined, first = False, "", 0
-    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
-        if line.lstrip().startswith("```"):
-            fenced = not fenced
-            continue
-        if not fenced:
-            continue
-        first = first if joined else number
-        joined += line.strip().removeprefix("$ ")
-        if joined.endswith("\\"):
-            joined = joined[:-1]
-            continue
-        text, joined = joined, ""
-        if "foveate" not in text or SYNOPSIS.search(text.split("  #")[0]):
-            continue
-        try:
-            words = shlex.split(text, comments=True)
-        except ValueError:  # Python or the output of a command
-            continue
-        if "torchrun" in words[:1] and "foveate" in words:
-            words = words[words.index("foveate") :]
-        if words[:1] == ["foveate"] and len(words) > 1:
-            yield first, words[1:]
-
-
 FOUND = [(page, line, words) for page in PAGES for line, words in commands(page)]
 
 

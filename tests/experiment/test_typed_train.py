@@ -1,4 +1,4 @@
-"""The keywords of `foveate.train` are the settings: same names, types, defaults, descriptions."""
+"""The keywords of the functions that train are the settings: same names, types, defaults."""
 
 from __future__ import annotations
 
@@ -41,6 +41,22 @@ def test_type_default_and_description_are_those_of_the_setting(name):
     assert PARAMETERS[name].default == default
     documented = " ".join((fv.train.__doc__ or "").split())
     assert re.search(rf"\b{name}: {re.escape(description)}", documented)
+
+
+@pytest.mark.parametrize(
+    ("function", "own"),
+    [
+        (fv.cross_validate, set()),
+        (fv.train_seeds, set()),
+        (fv.tune, {"minutes"}),
+        (fv.resume, set()),
+    ],
+)
+def test_other_functions_take_the_settings_with_their_types(function, own):
+    (keywords,) = typing.get_args(typing.get_type_hints(function)["settings"])
+    typed = typing.get_type_hints(fv.train)
+    assert typing.get_type_hints(keywords) == {name: typed[name] for name in set(NAMES) - own}
+    assert own <= inspect.signature(function).parameters.keys()
 
 
 def test_defaults_that_are_given_change_nothing(colours, tmp_path):

@@ -5,6 +5,7 @@ Whoever has read this file has understood the system.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,7 @@ def _collect_to_report(
 
 
 def define(
-    data: str | Path | Dataset[Any], values: dict[str, Any], download: bool
+    data: str | Path | Dataset[Any], values: Mapping[str, Any], download: bool
 ) -> tuple[Dataset[Any], Settings]:
     """The dataset, not yet decoded, and the settings with the defaults of the task."""
     values = whole_paths({**values, **typed(), "data": place_of(data)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from foveate.console import choose_reporter
 from foveate.data.dataset import Image, Images
@@ -16,6 +16,7 @@ from foveate.experiment import card, figures, pipeline, report_again, test_split
 from foveate.experiment.claim import UNFINISHED
 from foveate.experiment.data_place import Place
 from foveate.experiment.run_folder import RunFolder
+from foveate.experiment.setting_keywords import SettingKeywords
 from foveate.inference.exported.model import ExportedModel
 from foveate.inference.generate import TextPredictor
 from foveate.inference.inputs import ImageInput
@@ -199,7 +200,7 @@ def resume(
     data: Place | None = None,
     progress: bool = True,
     reporter: Reporter | None = None,
-    **settings: Any,
+    **settings: Unpack[SettingKeywords],
 ) -> Run:
     """Resume an interrupted run. It ends with the bits of a run that was never interrupted.
 

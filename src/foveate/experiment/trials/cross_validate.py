@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from foveate import tasks
 from foveate.console import choose_reporter
@@ -13,6 +13,7 @@ from foveate.errors import SettingError
 from foveate.experiment import pipeline, test_split, trackers
 from foveate.experiment.data_place import place_of, whole_paths
 from foveate.experiment.run_folder import RunFolder
+from foveate.experiment.setting_keywords import SettingKeywords
 from foveate.experiment.trials.ensemble import RESULT, CrossValidation
 from foveate.experiment.trials.folder import (
     MAX_SEEDS,
@@ -41,7 +42,7 @@ def cross_validate(
     progress: bool = True,
     reporter: Reporter | None = None,
     download: bool = False,
-    **settings: Any,
+    **settings: Unpack[SettingKeywords],
 ) -> CrossValidation:
     """Train a model for each fold, and test it on that fold: each image is tested once.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from foveate import atomic_io, tasks
 from foveate.console import choose_reporter
@@ -15,6 +15,7 @@ from foveate.experiment import pipeline, trackers
 from foveate.experiment.data_place import place_of, whole_paths
 from foveate.experiment.run import Run
 from foveate.experiment.run_folder import RunFolder
+from foveate.experiment.setting_keywords import SettingKeywords
 from foveate.experiment.trials.folder import (
     MAX_SEEDS,
     TrialsFolder,
@@ -66,7 +67,7 @@ def train_seeds(
     progress: bool = True,
     reporter: Reporter | None = None,
     download: bool = False,
-    **settings: Any,
+    **settings: Unpack[SettingKeywords],
 ) -> SeedSpread:
     """Train with several seeds on the same split, to see the spread of the validation metrics.
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from foveate import atomic_io, models, tasks
 from foveate.console import choose_reporter
@@ -22,6 +22,7 @@ from foveate.experiment.prepare import collect, reopen
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run import Run
 from foveate.experiment.run_folder import RunFolder
+from foveate.experiment.setting_keywords import TrialKeywords
 from foveate.experiment.trials.folder import TrialsFolder, is_finished
 from foveate.experiment.trials.tune_result import RESULT, WINNER, write_result
 from foveate.experiment.trials.worker import Worker
@@ -72,7 +73,7 @@ def tune(
     progress: bool = True,
     reporter: Reporter | None = None,
     download: bool = False,
-    **settings: Any,
+    **settings: Unpack[TrialKeywords],
 ) -> Tuning:
     """Search settings by many trials, and train the best ones.
 

@@ -70,11 +70,11 @@ def oracle(predicted, target, classes):
         given = COCO()
         given.dataset = {**known.dataset, "annotations": []}
         given.createIndex()
-        judge = Oracle(known, known.loadRes(predictions) if predictions else given, "bbox")
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
-    return judge.stats
+        oracle = Oracle(known, known.loadRes(predictions) if predictions else given, "bbox")
+        oracle.evaluate()
+        oracle.accumulate()
+        oracle.summarize()
+    return oracle.stats
 
 
 def ours(predicted, target, classes):

@@ -95,13 +95,13 @@ def oracle(pairs, classes, size):
         given.dataset = {**known.dataset, "annotations": []}
         known.createIndex()
         given.createIndex()
-        judge = Oracle(known, known.loadRes(predictions) if predictions else given, "segm")
-        judge.params.maxDets = [1, 10, instance.MAX_PER_CLASS]
-        judge.evaluate()
-        judge.accumulate()
+        oracle = Oracle(known, known.loadRes(predictions) if predictions else given, "segm")
+        oracle.params.maxDets = [1, 10, instance.MAX_PER_CLASS]
+        oracle.evaluate()
+        oracle.accumulate()
     precision, recall = (
-        judge.eval["precision"][..., -1],
-        judge.eval["recall"][..., -1],
+        oracle.eval["precision"][..., -1],
+        oracle.eval["recall"][..., -1],
     )  # (T, R, K, A) and (T, K, A)
     found = {
         "map": precision[..., 0],

@@ -104,6 +104,20 @@ def test_pixels_with_opacity_are_encoded_without_loss():
     assert np.array_equal(decoded(data_uris.pixels_data_uri(noise)), noise)
 
 
+def test_pixels_of_large_images_are_embedded_no_larger_than_the_image():
+    class_map = np.zeros((3000, 4000), np.int32)
+    class_map[:, 2000:] = 1
+    colours = [(1, 2, 3), (4, 5, 6)]
+    for layer in (
+        overlays.class_map_layer("prediction", class_map, colours, filled=True),
+        overlays.error_layer(class_map == 1, (4, 5, 6)),
+    ):
+        assert layer.lines.shape == (600, data_uris.MAX_LARGE_SIDE, 4)
+        assert layer.size == (600, data_uris.MAX_LARGE_SIDE)
+        assert layer.lines[300, 100, 3] == 0
+        assert layer.lines[300, 401, :3].tolist() == [4, 5, 6]
+
+
 def decoded(uri: str) -> np.ndarray:
     import base64
     import io

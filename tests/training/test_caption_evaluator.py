@@ -66,9 +66,9 @@ def test_the_same_seed_trains_the_same_evaluator(referee):
 
 def test_a_copy_stands_out(referee):
     known, others = np.random.default_rng(0).normal(size=(2, 200, 16)).astype(np.float32)
-    judge = replace(referee, references=known)
-    assert (judge.relative_distance(known) < 0.01).all()
-    assert (judge.relative_distance(others) > 0.4).all()
+    evaluator = replace(referee, references=known)
+    assert (evaluator.relative_distance(known) < 0.01).all()
+    assert (evaluator.relative_distance(others) > 0.4).all()
 
 
 def test_no_images_give_empty_arrays(referee):

@@ -140,19 +140,19 @@ def _examples(
 ) -> Gallery:
     """A seeded draw of images of each class, with their labels drawn."""
     order = rng.permutation(len(dataset)).tolist()
-    chosen: dict[int, str] = {}  # the class that a row is an example of
     of_class = max(1, min(MAX_OF_CLASS, MAX_EXAMPLES // max(1, len(dataset.classes))))
-    for k, name in enumerate(dataset.classes):
-        rows = [row for row in order if k in present[row] and row not in chosen][:of_class]
-        chosen |= {row: name for row in rows if len(chosen) < MAX_EXAMPLES}
-    if not chosen:
-        chosen = dict.fromkeys(order[: MAX_EXAMPLES // 3], "")
+    rows_of: dict[int, list[int]] = {k: [] for k in range(len(dataset.classes))[:MAX_EXAMPLES]}
+    for row in order:
+        wanted = (rows_of[k] for k in present[row] if k in rows_of)
+        if (rows := next((rows for rows in wanted if len(rows) < of_class), None)) is not None:
+            rows.append(row)
+    chosen = [row for rows in rows_of.values() for row in rows] or order[: MAX_EXAMPLES // 3]
     items = []
-    for row, name in chosen.items():
+    for row in chosen:
         if (image := read(row)) is not None:
             names = [dataset.classes[k] for k in present[row]]
             layers = _layers(dataset, row, (image.shape[0], image.shape[1]))
-            caption = ", ".join(names) or name or "no class"
+            caption = ", ".join(names) or "no class"
             items.append(GalleryItem(image, caption, dataset[row].id, layers=layers, classes=names))
     drawn = any(item.layers for item in items)
     return Gallery(

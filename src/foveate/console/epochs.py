@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from foveate.metrics.names import display_name
 from foveate.progress import TrainingProgress
+from foveate.wording import percent
 
 MAX_EPOCH_LINES = 20
 """Epochs that get a line of their own; curves.csv has them all."""
@@ -76,9 +77,9 @@ class TrainingLog:
             f"{row['epoch']:.4g}",
             clock(row["seconds"]),
             f"{row['train_loss']:.4f}",
-            _percent(row[f"train_{self.metric}"]),
+            percent(row[f"train_{self.metric}"]),
             f"{row['valid_loss']:.4f}",
-            _percent(row[f"valid_{self.metric}"]),
+            percent(row[f"valid_{self.metric}"]),
         ]
         aligned = (cell.rjust(len(title)) for cell, title in zip(cells, titles, strict=True))
         best = "  best so far" if progress.best_step == progress.step else ""
@@ -107,7 +108,3 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _percent(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.1%}"

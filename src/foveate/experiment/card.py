@@ -7,7 +7,7 @@ from typing import Any
 from foveate.data.dataset import SplitName
 from foveate.experiment.limits import limits_of
 from foveate.experiment.run_folder import RunFolder
-from foveate.experiment.verdict import judge
+from foveate.experiment.verdict import verdict_of
 from foveate.metrics.names import title_name
 
 
@@ -25,7 +25,7 @@ def describe(run: RunFolder) -> dict[str, Any]:
     results, data = run.results, run.data
     split: SplitName = "test" if results["test"] else "valid"
     task, net = run.load()
-    verdict = judge(run, results, split, task)
+    verdict = verdict_of(run, results, split, task)
     metric, baseline = results[split][results["primary"]], results["best_baseline"]
     return {
         "model": results["model"],

@@ -21,7 +21,7 @@ from foveate.experiment.predicted_split import PredictedSplit, reduced
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.train import augmentation
-from foveate.experiment.verdict import judge
+from foveate.experiment.verdict import verdict_of
 from foveate.metrics.definitions import definition
 from foveate.metrics.names import display_name, interval_basis, rough_mark, title_name
 from foveate.report import charts
@@ -63,7 +63,7 @@ def write_report(run: RunFolder, prepared: PreparedData | None) -> Path:
     task, _ = run.load()
     if list(task.classes) != data["classes"]:
         raise record_io.damaged(run.weights, "its classes are not those of data.json")
-    verdict = judge(run, results, split, task)
+    verdict = verdict_of(run, results, split, task)
     classes = f"{count_noun(len(task.classes), 'class', 'classes')} · " if task.classes else ""
     page = Page(
         title=f"{data['name']} · {results['model']} · foveate",

@@ -97,7 +97,9 @@ def context_of(metric: Mapping[str, Any], baseline: str, value: float) -> str:
     )
 
 
-def judge(run: RunFolder, results: Mapping[str, Any], split: SplitName, task: Task[Any]) -> Verdict:
+def verdict_of(
+    run: RunFolder, results: Mapping[str, Any], split: SplitName, task: Task[Any]
+) -> Verdict:
     """The verdict on the results of a split."""
     metric, name = task.primary_metric, results["best_baseline"]
     baseline, lift = results["baseline"][split][name][metric], results["lift"][split][metric]
@@ -223,7 +225,7 @@ def conclusion(run: RunFolder, split: SplitName) -> list[str]:
     """The lines that a command prints at its end."""
     results = run.results
     task = tasks.find(results["task"])(run.data["classes"])
-    verdict = judge(run, results, split, task)
+    verdict = verdict_of(run, results, split, task)
     lines = ["", verdict.headline, verdict.sentence]
     if split == "valid":
         lines += [f"{v['name']}: {v['text']} {v['advice']}" for v in results["verdicts"]]

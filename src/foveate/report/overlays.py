@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.annotations import Boxes
 from foveate.ops.masks import resize_nearest
+from foveate.report.data_uris import MAX_LARGE_SIDE
 from foveate.report.drawing import TARGET_COLOUR, Colour, class_colour, edge_pixels
 
 MAX_SHAPES = 300
@@ -142,10 +143,7 @@ def masks_layer(
     """
     from scipy.ndimage import find_objects
 
-    height, width = label_map.shape
-    scale = min(1.0, MAX_OUTLINE_SIDE / max(height, width))
-    size = max(1, round(height * scale)), max(1, round(width * scale))
-    small = resize_nearest(label_map, size)
+    small = _within(label_map, MAX_OUTLINE_SIDE)
     shapes = []
     for row, place in enumerate(find_objects(small.astype(np.int32), len(boxes))):
         if place is None:
@@ -160,7 +158,7 @@ def masks_layer(
             )
         )
     shapes.sort(key=lambda shape: -(shape.score or 0.0))
-    return Layer(name, size, shapes[:MAX_SHAPES], count=len(boxes))
+    return Layer(name, _size(small), shapes[:MAX_SHAPES], count=len(boxes))
 
 
 def mask_path(mask: NDArray[np.bool_], place: tuple[int, int] = (0, 0)) -> str:
@@ -232,22 +230,35 @@ def class_map_layer(
         colours: The colour of each class.
         filled: Whether regions have a light filling as well, and are shown at first.
     """
+    class_map = _within(class_map, MAX_LARGE_SIDE)
     known = class_map >= 0
     painted = np.zeros((*class_map.shape, 4), np.uint8)
     painted[..., :3] = np.array(colours, np.uint8)[np.maximum(class_map, 0)]
     lines = painted.copy()
     lines[..., 3] = 255 * (known & _thick(edge_pixels(class_map)))
     painted[..., 3] = _FILLING * known
-    size = (class_map.shape[0], class_map.shape[1])
-    return Layer(name, size, lines=lines, filling=painted if filled else None, shown=filled)
+    filling = painted if filled else None
+    return Layer(name, _size(class_map), lines=lines, filling=filling, shown=filled)
 
 
 def error_layer(wrong: NDArray[np.bool_], colour: Colour) -> Layer:
     """The pixels that are predicted wrongly, (H, W), so light that the image is seen."""
-    painted = np.zeros((*wrong.shape, 4), np.uint8)
+    small = _within(wrong.astype(np.uint8), MAX_LARGE_SIDE)
+    painted = np.zeros((*small.shape, 4), np.uint8)
     painted[..., :3] = colour
-    painted[..., 3] = 2 * _FILLING * wrong
-    return Layer("error", (wrong.shape[0], wrong.shape[1]), lines=painted)
+    painted[..., 3] = 2 * _FILLING * small
+    return Layer("error", _size(small), lines=painted)
+
+
+def _within(values: NDArray[np.integer], side: int) -> NDArray[np.integer]:
+    """Values of pixels, (H, W), scaled down by nearest neighbour to `side` pixels at most."""
+    height, width = values.shape
+    scale = min(1.0, side / max(height, width))
+    return resize_nearest(values, (max(1, round(height * scale)), max(1, round(width * scale))))
+
+
+def _size(values: NDArray[Any]) -> tuple[int, int]:
+    return values.shape[0], values.shape[1]
 
 
 def _thick(edges: NDArray[np.bool_]) -> NDArray[np.bool_]:

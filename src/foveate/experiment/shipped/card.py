@@ -18,7 +18,7 @@ from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.shipped import card_sections as sections
 from foveate.experiment.shipped.markdown import escape, front_matter
 from foveate.experiment.shipped.private_paths import PrivatePaths
-from foveate.experiment.verdict import judge
+from foveate.experiment.verdict import verdict_of
 from foveate.metrics.names import rough_mark, title_name
 from foveate.outputs import FileKind, check_output
 from foveate.tasks.catalog import PIPELINE_TAGS
@@ -63,7 +63,7 @@ class ModelCard:
     def render(self) -> str:
         """The card as a text. The same record gives the same bytes."""
         model, name = self.paths.hide(self.results["model"]), self.data["name"]
-        verdict = judge(self.run, self.results, self.split, self.task)
+        verdict = verdict_of(self.run, self.results, self.split, self.task)
         parts = [
             f"# {escape(f'{name}, {model}')}",
             escape(f"{verdict.headline} {verdict.sentence}"),

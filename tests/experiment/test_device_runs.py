@@ -75,7 +75,7 @@ def test_each_task_is_trained_and_tested_there(name, tmp_path):
     here = fv.train(data, out=tmp_path / "here", device="cpu", **settings)
     first, second = (checkpoint.read(run.weights)[0] for run in (there, here))
     for tensor, value in first.items():  # torch enlarges maps of a subclass in another order
-        torch.testing.assert_close(value, second[tensor], rtol=0.05, atol=0.02)
+        torch.testing.assert_close(value, second[tensor], rtol=0.05, atol=0.05)
     assert there.test().keys() == here.test().keys()
     assert there.report_path.stat().st_size > 10_000
 

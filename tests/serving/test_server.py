@@ -207,7 +207,7 @@ def test_an_exported_model_is_served_where_torch_is_not_installed(trained, tmp_p
     assert code == 0, err
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('no torch here')")
-    expected = ExportedModel.open(tmp_path / "m.onnx").predict(GOOD)
+    expected = ExportedModel.open(tmp_path / "m.onnx").predict(GOOD).to_dict()
     paths = os.pathsep.join([str(tmp_path), str(Path(fv.__file__).parents[1])])
     with process(tmp_path / "m.onnx", PYTHONPATH=paths) as (_, address):
         assert httpx.post(f"{address}/predict", content=GOOD).json() == expected

@@ -86,10 +86,8 @@ def affordable_size(
     if cost is None:
         return size, None
     named = Counter(sample.split for sample in dataset)
-    train, valid = (
-        named[split] or share * len(dataset)
-        for split, share in zip(("train", "valid"), settings.fractions, strict=False)
-    )
+    train = named["train"] or settings.fractions[0] * len(dataset)
+    valid = named["valid"] or settings.fractions[1] * len(dataset)
     evaluated = min(valid, task.max_eval_images or valid)
     predictions = evaluated + task.calibration_predictions(round(valid))
     evaluation = cost.forward * valid * (MIN_VALIDATIONS + _FIT) + cost.prediction * predictions

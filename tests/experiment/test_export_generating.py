@@ -93,10 +93,11 @@ def test_openvino_generates_what_the_run_generates(exported, tmp_path):
     data = toy_datasets.toy_dataset("text_to_image", 40, np.random.default_rng(0))
     made = fv.export(run, format="openvino", out=tmp_path / "m.xml", data=data)
     assert made.record["pixels"] == {"largest": pytest.approx(0, abs=1), "equal": pytest.approx(1)}
-    run_without_torch("generate", made.path, TEXT, "--seed", 3, "--out", tmp_path / "out")
-    (path,) = (tmp_path / "out").iterdir()
-    (expected,) = run.generate(TEXT, 1, seed=3)
-    assert np.abs(np.asarray(Image.open(path)).astype(int) - expected).max() <= 1
+    model = ExportedModel.open(made.path)
+    assert model.runtime == "openvino"
+    (expected,), (got,) = (one.generate(TEXT, 1, seed=3) for one in (run, model))
+    assert np.abs(got.astype(int) - expected).max() <= 1
+    run_without_torch("generate", made.path, TEXT, "-n", 1, "--out", tmp_path / "out")
 
 
 def test_it_is_served_as_the_run_is(exported):

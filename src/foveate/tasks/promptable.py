@@ -52,6 +52,7 @@ class Promptable(
         "ema": 0.998,
         "model": "tiny_encoder",
     }
+    demo_settings: ClassVar[Mapping[str, Any]] = {"minutes": 5, "augment": "none"}
     augmentation = staticmethod(object_policy)
     letterbox = True
     single_class_ok = True

@@ -22,15 +22,15 @@ NONE = "no clear verdict"
 LEAST = {"tuned": (113, 0.9)}
 
 
-def verdicts(run):
-    """The names of the doctor's verdicts on a recorded run."""
+def diagnosed(run):
+    """The doctor's verdicts on a recorded run."""
     curves = {
         name: [np.nan if value is None else value for value in values]
         for name, values in run["curves"].items()
     }
     metric = next(name[6:] for name in curves if name.startswith("valid_") and name[6:] != "loss")
     evidence = run["label_evidence"]
-    found = diagnose(
+    return diagnose(
         [dict(zip(curves, values, strict=True)) for values in zip(*curves.values(), strict=True)],
         metric=metric,
         floor=run["floor"],
@@ -40,7 +40,10 @@ def verdicts(run):
         pretrained=run["pretrained"],
         check_labels=lambda: None if evidence is None else LabelEvidence(**evidence),
     )
-    return [verdict.name for verdict in found]
+
+
+def verdicts(run):
+    return [verdict.name for verdict in diagnosed(run)]
 
 
 @pytest.mark.parametrize("half", LEAST)
@@ -266,9 +269,7 @@ def test_other_curves_are_not_worse_from_the_start(valid, metric, options):
 
 def test_every_verdict_says_what_to_do_with_a_setting_or_a_command():
     for run in LABELLED:
-        for found in diagnose(
-            rows(run["curves"]["train_loss"], run["curves"]["valid_loss"]), metric="accuracy"
-        ):
+        for found in diagnosed(run):
             assert len(found.text) > 20
             assert "--" in found.advice or "foveate " in found.advice
 

@@ -13,7 +13,7 @@ from foveate.training.verdict import Verdict, unclear
 LOST = 0.10
 """Points of the metric that are lost again where the learning rate is too high, or half of them
 from one epoch to the next."""
-EXPLODED = 30
+EXPLODED = 100
 """Times its end that a validation loss was where the first steps blew up a model that stays poor:
 no model that learns so much is poor."""
 
@@ -61,23 +61,21 @@ def _falls_back(train: Sequence[float], metric: Sequence[float]) -> int:
 
 
 def _jumped(curves: RunCurves) -> bool:
-    """Whether a loss was once far above where it stays, or jumps at every fourth validation.
+    """Whether the training loss was once far above where it stays.
 
     A net begins near the loss of a guess, and a poor model has not come far below that. So a loss
-    far above its end was above that of a guess.
+    that is twice its end was above that of a guess, as is one that rises above its start.
     """
-    train, valid, metric = curves.train, curves.valid, curves.train_metric
-    jumps = sum(after > 1.2 * before for before, after in pairwise(valid))
-    stays = end_of(train) > 0.97 * train[curves.half]
-    far = 1.15 if end_of(metric) - metric[0] < LOST / 2 else 3.0
-    return stays and (max(train) > far * end_of(train) or jumps >= max(2, len(valid) // 4))
+    train, end = curves.train, end_of(curves.train)
+    stays = end > 0.97 * train[curves.half]
+    return stays and (max(train) > 2 * end or max(train) > 1.1 * train[0])
 
 
 def too_low(curves: RunCurves) -> Verdict | None:
     """A loss has hardly fallen, and falls as fast as at first."""
     creeping = next((loss for loss in (curves.valid, curves.train) if _creeps(loss)), None)
-    if creeping is None or curves.clear_gap:  # a net that memorises takes long enough steps
-        return None
+    if creeping is None or curves.clear_gap or _fell(curves.train):
+        return None  # a net that learns or memorises takes long enough steps
     which = "validation" if creeping is curves.valid else "training"
     return Verdict(
         "learning rate too low",
@@ -89,21 +87,26 @@ def too_low(curves: RunCurves) -> Verdict | None:
 
 
 def _creeps(loss: Sequence[float]) -> bool:
-    """Few epochs seldom lower a loss by a fifth, at the right learning rate either."""
     fall, half = loss[0] - loss[-1], loss[(len(loss) - 1) // 2] - loss[-1]
-    little = 0.2 if len(loss) >= FEW_EPOCHS else 0.05
-    return len(loss) >= MIN_ROWS and 0 < fall < little * loss[0] and half > 0.4 * fall
+    return len(loss) >= MIN_ROWS and fall > 0 and half > 0.4 * fall and not _fell(loss)
+
+
+def _fell(loss: Sequence[float]) -> bool:
+    """Few epochs seldom lower a loss by a fifth, at the right learning rate either."""
+    return loss[0] - loss[-1] >= (0.2 if len(loss) >= FEW_EPOCHS else 0.05) * loss[0]
 
 
 def stuck(curves: RunCurves) -> Verdict | None:
-    """The training loss stays where it was: no step leads anywhere, or the first ones broke it."""
+    """A loss stays where it was: no step leads anywhere, or the first ones broke the net."""
     start, end = curves.train[0], end_of(curves.train)
-    if not _poor(curves) or len(curves.train) < MIN_ROWS or abs(end - start) > 0.01 * abs(start):
+    near = 0.01 * abs(start), 0.01 * abs(curves.valid[0])
+    still = abs(end - start) < near[0] or max(curves.valid) - min(curves.valid) < near[1]
+    if not still or not _poor(curves) or len(curves.train) < MIN_ROWS:
         return None
     return unclear(
-        f"The training loss was {start:.3g} at the first validation and is {end:.3g} at the end: "
-        "the model learns nothing. The steps are far too short or far too long, or the images do "
-        "not show what the labels say.",
+        f"The validation loss was {curves.valid[0]:.3g} at first and is {curves.valid[-1]:.3g} at "
+        f"the end, and the training loss {start:.3g} and {end:.3g}: the model learns nothing. The "
+        "steps are far too short or far too long, or the images do not show what the labels say.",
         "Let the learning rate be measured (--lr find), and look at the data with foveate audit.",
     )
 

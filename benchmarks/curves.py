@@ -27,8 +27,8 @@ that rule, and is left out otherwise; `table` names those. Two rules were added 
 been made: pretrained weights as a reference, and that nothing is healthy where no run of the same
 data reaches a held-out metric of 0.5. The last rule above came when 113 had been labelled.
 
-The doctor's rules were chosen on the tuned runs. The held-out ones, of other data, nets, sizes and
-seeds, were made when the rules stood; benchmarks/README.md says what they showed.
+The doctor's rules were chosen on the tuned runs; nobody looked at the held-out ones, of other nets,
+sizes and seeds, before the rules stood. benchmarks/README.md says what they showed.
 """
 
 from __future__ import annotations

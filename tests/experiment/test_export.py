@@ -272,6 +272,9 @@ def test_unknown_formats_are_refused(run):
         "export", run.path, "--format", "tflite"
     )
     assert "keeps 32 bits" in refused("export", run.path, "--format", "pt2", "--int8")
+    text = refused("export", run.path, "--format", "executorch")
+    assert "executorch 1.5.1" in text
+    assert "Use --format onnx" in text
 
 
 def test_eight_bits_need_training_images(run, monkeypatch, tmp_path):

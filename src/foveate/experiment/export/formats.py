@@ -195,6 +195,12 @@ def check_format(name: str, task: ExportedTask[Any], *, int8: bool) -> None:
     Raises:
         SettingError: It cannot.
     """
+    if name == "executorch":
+        raise SettingError(
+            "executorch 1.5.1, tried with torch 2.14.1, converted none of the nets tried",
+            where="--format",
+            remedy="Use --format onnx: ONNX Runtime runs on phones and small devices too.",
+        )
     if name not in FORMATS:
         raise SettingError(f"{', '.join(FORMATS)} are the formats, got {name!r}", where="--format")
     if int8 and isinstance(task, GeneratesImages):

@@ -75,7 +75,7 @@ def pixels(lab: Lab, number: int) -> None:
 
         given = FORMS[form](image)
         run = fv.Run.open("run")
-        print(json.dumps([run.predict(image), run.predict(given)]))
+        print(json.dumps([run.predict(image), run.predict(given)], default=fv.Prediction.to_dict))
 
     result = lab.run("predict()", function=predict)
     check_polite(result)

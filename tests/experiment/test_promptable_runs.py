@@ -56,7 +56,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> fv.Run:
         assert "baselines, validation IoU after 1 click: flood fill" in said
         code, said, err = run_cli("test", path)
         assert code == 0, err
-        assert "after one click on each object of" in said
+        assert "after one click and" in said
     return fv.Run.open(path)
 
 

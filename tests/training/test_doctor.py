@@ -120,6 +120,17 @@ FLAT = (
 )
 
 
+@pytest.mark.parametrize(
+    ("minutes", "advice"),
+    [(None, "Train longer: --epochs 16."), (2.5, "Train longer: --minutes 5.")],
+)
+def test_a_run_that_ended_too_early_is_given_more_of_what_it_had(minutes, advice):
+    loss = [2.0 - 0.2 * i for i in range(8)]
+    metric = [0.1 + 0.08 * i for i in range(8)]
+    (found,) = diagnose(rows(loss, loss, metric, metric), metric="accuracy", minutes=minutes)
+    assert (found.name, found.advice) == ("still improving", advice)
+
+
 @pytest.mark.parametrize("last", [0.61, 0.77])
 def test_a_large_flat_gap_is_overfitting_and_not_label_noise(last):
     valid = [last - 0.3, last - 0.1, last - 0.04, last - 0.02, last - 0.01, last, last, last]

@@ -135,6 +135,7 @@ def evaluate(
                 perfect=task.curve_reaches_one,
                 fitted=(results["fitted"] or {}).get(task.curve_metric),
                 pretrained=run.settings.weights is not None,
+                minutes=run.settings.minutes,
                 valid_images=len(np.unique(found.units)),
                 check_labels=partial(_check_labels, task, prepared, run.settings.seed),
             )

@@ -53,6 +53,7 @@ def diagnose(
     fitted: float | None = None,
     valid_images: int | None = None,
     pretrained: bool = False,
+    minutes: float | None = None,
     check_labels: Callable[[], LabelEvidence | None] = lambda: None,
 ) -> list[Verdict]:
     """Diagnose a finished run.
@@ -67,6 +68,7 @@ def diagnose(
             the train metric is lower: augmentation and dropout make training harder.
         valid_images: Number of validation images, if known.
         pretrained: Whether training began with pretrained weights.
+        minutes: The time budget of the run, if it had one.
         check_labels: Finds out-of-fold evidence on the labels. It is called only where wrong labels
             would explain the curves, since it takes time.
 
@@ -87,7 +89,7 @@ def diagnose(
     broken = damaged or too_high(curves) or too_low(curves) or stuck(curves)
     if broken:
         return [broken]  # a model that has not learnt says nothing else
-    poor = _overfitting(curves) or _short(curves) or (_underfitting(curves) if perfect else None)
+    poor = _overfitting(curves) or _short(curves, minutes) or (_underfitting(curves) if perfect else None)
     if poor is None:
         return [_unclear_gap(curves) or _healthy(curves)]
     if poor.name not in ("overfitting", "underfitting"):
@@ -131,12 +133,14 @@ def _overfitting(curves: RunCurves) -> Verdict | None:
     )
 
 
-def _short(curves: RunCurves) -> Verdict | None:
+def _short(curves: RunCurves, minutes: float | None) -> Verdict | None:
     """The second half of the run still brought much, or there are too few epochs to know."""
     train, valid, metric = curves.train, curves.valid, curves.valid_metric
     few = curves.epochs[-1] < FEW_EPOCHS
     gain = end_of(metric) - metric[curves.half]
-    longer = f"Train longer: --epochs {max(2 * MIN_ROWS, 2 * math.ceil(curves.epochs[-1]))}."
+    epochs = max(2 * MIN_ROWS, 2 * math.ceil(curves.epochs[-1]))
+    more = f"--minutes {2 * minutes:g}" if minutes else f"--epochs {epochs}"
+    longer = f"Train longer: {more}."
     text = None
     if gain > GAINS[0 if few else 1] and end_of(valid) < 0.95 * valid[curves.half]:
         text = (

@@ -280,9 +280,8 @@ def fine_tuned(valid, metric, *, before=True, **options):
 RISING, FALLING = [0.5, 0.7, 0.8, 0.9, 1.0, 1.1], [0.85, 0.8, 0.78, 0.76, 0.75, 0.74]
 
 
-@pytest.mark.parametrize("before", [True, False])
-def test_a_fine_tuned_model_that_only_gets_worse_gets_that_verdict(before):
-    (found,) = fine_tuned(RISING, FALLING, before=before)
+def test_a_fine_tuned_model_that_only_gets_worse_gets_that_verdict():
+    (found,) = fine_tuned(RISING, FALLING)
     assert found.name == "worse from the start"
     assert "0.5 to 1.1" in found.text
     assert "85.0% to 74.0%" in found.text
@@ -300,11 +299,35 @@ def test_a_validation_loss_that_is_no_longer_a_number_is_worse_too():
         (RISING, FALLING, {"pretrained": False}),
         (RISING, [0.85, 0.86, 0.86, 0.87, 0.87, 0.87], {}),  # more confident, and more often right
         ([0.5, 0.52, 0.51, 0.52, 0.51, 0.52], FALLING, {}),  # hardly rises
+        (RISING, [0.85, 0.84, 0.84, 0.84, 0.83, 0.83], {}),  # the metric hardly falls
         ([0.5, 0.4, 0.8, 0.9, 1.0, 1.1], FALLING, {}),  # the first epoch helped
+        (RISING, FALLING, {"before": False}),  # what training began with is not known
     ],
 )
 def test_other_curves_are_not_worse_from_the_start(valid, metric, options):
     assert fine_tuned(valid, metric, **options)[0].name != "worse from the start"
+
+
+def test_two_validations_are_too_few_for_a_high_learning_rate():
+    assert names([2.20, 2.25], [2.20, 2.25], [0.2, 0.25], [0.2, 0.25]) == [NONE]
+
+
+def test_a_metric_that_never_reaches_one_says_nothing_of_the_learning_rate():
+    loss, metric = [0.24 - 0.0003 * i for i in range(6)], [0.76] * 6
+    (name,) = names(loss, loss, metric, metric, perfect=False)
+    assert name not in ("learning rate too low", "underfitting")
+
+
+def test_a_model_that_memorises_hard_images_is_not_advised_to_grow():
+    train, valid = [0.6, 0.7, 0.8, 0.9, 0.96, 0.98], [0.6] * 6
+    found = diagnose(
+        rows([2.0, 1.5, 1.0, 0.6, 0.3, 0.2], [1.5, 1.4, 1.4, 1.5, 1.6, 1.7], train, valid),
+        metric="accuracy",
+        fitted=0.64,
+        check_labels=lambda: LabelEvidence(300, 120, 48),
+    )
+    assert found[0].name in (NONE, "overfitting")
+    assert "augment=strong" in found[0].advice
 
 
 def test_every_verdict_says_what_to_do_with_a_setting_or_a_command():

@@ -127,7 +127,7 @@ def test_a_budget_ends_well_where_batches_are_prepared_ahead(budget, seconds_per
 
 
 def test_what_follows_training_gets_more_of_the_time_when_the_machine_turns_slower():
-    clock = time_budget.TimeBudget(60.0, 0, 0.0, 10, validation=1.0, after=20.0)
+    clock = time_budget.TimeBudget(60.0, 0, 0.0, 10, validation=1.0, after=20.0, least=9.0)
     assert clock.budget == 60
     clock.add_validation(1.5)
     assert clock.budget == 50
@@ -138,8 +138,16 @@ def test_what_follows_training_gets_more_of_the_time_when_the_machine_turns_slow
         clock.add_validation(0.75)
     assert clock.budget == 65
     for _ in range(5):
-        clock.add_validation(1000.0)  # never below a quarter: it may not be the machine
-    assert clock.budget == 15
+        clock.add_validation(1000.0)
+    assert clock.budget == 9
+
+
+def test_a_budget_that_all_else_fills_is_given_back_only_what_it_lacks():
+    """60 s, of which 10 are gone and 80 are to follow: faster validations leave 10, not 49."""
+    clock = time_budget.TimeBudget(60 - 10 - 80, 0, 0.0, 100, validation=2.0, after=80.0, least=9.0)
+    assert clock.budget == 9
+    clock.add_validation(1.0)
+    assert clock.budget == 10
 
 
 def test_a_net_learns_something_where_validations_alone_would_fill_the_time():

@@ -46,7 +46,7 @@ class Cost:
     """Seconds for one image at the usual size.
 
     Attributes:
-        forward: A forward pass and its loss.
+        forward: A forward pass in training mode, and its loss.
         prediction: A prediction, as it is evaluated.
     """
 

@@ -134,7 +134,7 @@ def evaluate(
                 floor=task.loss_floor,
                 perfect=task.curve_reaches_one,
                 fitted=(results["fitted"] or {}).get(task.curve_metric),
-                pretrained=run.settings.weights is not None,
+                pretrained=run.settings.weights is not None and not run.settings.freeze,
                 minutes=run.settings.minutes,
                 valid_images=len(np.unique(found.units)),
                 check_labels=partial(_check_labels, task, prepared, run.settings.seed),

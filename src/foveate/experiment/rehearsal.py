@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from foveate import processes
 from foveate.data.batches import validation_batches
 from foveate.data.subset import Subset
 from foveate.experiment.prepared_data import PreparedData
@@ -18,8 +19,8 @@ from foveate.progress import Reporter
 from foveate.settings import Settings
 from foveate.tasks.capabilities import with_prompts
 from foveate.tasks.task import Task
-from foveate.training.device import preserved_torch_state
-from foveate.training.time_budget import MIN_VALIDATIONS
+from foveate.training.device import autocast, preserved_torch_state
+from foveate.training.time_budget import MIN_STEPS, MIN_TRAINING, MIN_VALIDATIONS
 
 MIN_EPOCHS = 3
 """Epochs below which the user is advised to give more time."""
@@ -27,6 +28,8 @@ MAX_IMAGES = 8
 """Images that are predicted to see how long it takes."""
 REPORT_SECONDS = 6.0
 """Of processor time, for the report and the search for wrong labels."""
+MAX_SLOWNESS = 4.0
+"""Beyond that, it was not the processor that was waited for."""
 _WARM = 1.0  # seconds of a first call after which its preparations count for little
 
 
@@ -57,6 +60,7 @@ def rehearse(
     *,
     scoring: float,
     began: float,
+    amp: torch.dtype | None = None,
 ) -> Rehearsal:
     """Validate and predict a few images; net and random state stay as they are.
 
@@ -67,13 +71,15 @@ def rehearse(
         valid: Images, targets and ids of the validation split, as it is validated.
         scoring: Seconds that it took to score the predictions of a baseline.
         began: time.monotonic() at the start of the command.
+        amp: dtype of the forward pass in validation, or None for full precision.
     """
     was_training, device = net.training, next(net.parameters()).device
     inputs, target = next(iter(validation_batches(task, *valid)))
 
     def validate_batch() -> None:
-        output = net(*(tensor.to(device) for tensor in inputs))
-        task.loss(output, target)["total"].item()
+        with autocast(device, amp):
+            output = net(*(tensor.to(device) for tensor in inputs))
+            task.loss(output, target)["total"].item()
 
     images, fitted, _ = prepared.for_evaluation("valid").of("valid")
     count = min(MAX_IMAGES, len(fitted))
@@ -82,6 +88,7 @@ def rehearse(
         net.eval()
         validation = seconds_of(validate_batch) / len(inputs[0]) * len(valid[2])
         prediction = seconds_of(lambda: task.predict(net, prompted)) / count
+    validation, prediction = validation / processes.size(), prediction / processes.size()
     net.train(was_training)
     predictions = len(fitted) + task.calibration_predictions(len(valid[2]))
     # The fit to the train images takes another validation.
@@ -105,7 +112,8 @@ def warn_of_short_budget(
     assert settings.size is not None, "it is resolved"
     other = elapsed + rehearsal.after + MIN_VALIDATIONS * rehearsal.validation
     epoch = max(rehearsal.epoch(images), 1e-9)
-    epochs = max(0.0, 60 * settings.minutes - other) / epoch
+    seconds = 60 * settings.minutes
+    epochs = max(seconds - other, MIN_TRAINING * MIN_STEPS * seconds) / epoch
     if epochs >= MIN_EPOCHS:
         return
     needed = math.ceil((other + MIN_EPOCHS * epoch) / 60)
@@ -119,18 +127,25 @@ def warn_of_short_budget(
 
 def about_epochs(epochs: float) -> str:
     """A number of epochs in words, to one digit."""
-    return "less than a tenth of an epoch" if epochs < 0.1 else f"about {epochs:.1g} epochs"
+    if epochs < 0.1:
+        return "less than a tenth of an epoch"
+    return "about 1 epoch" if f"{epochs:.1g}" == "1" else f"about {epochs:.1g} epochs"
 
 
 def slowness(began: float | None) -> float:
-    """How much longer a second of the processor takes, as other programs have it too; 1 or more.
+    """How much longer a second of the processor takes, as other programs have it too.
 
     Args:
-        began: time.monotonic() at the start of the process; None if it is not known.
+        began: time.monotonic() at the start of the command; None if it is not known.
+
+    Returns:
+        From 1 to MAX_SLOWNESS. It is 1 where the process did other work before, and too high where
+        it waited, as for a network.
     """
     if began is None:
         return 1.0
-    return max(1.0, (time.monotonic() - began) / max(time.process_time(), 1e-3))
+    ratio = (time.monotonic() - began) / max(time.process_time(), 1e-3)
+    return min(max(1.0, ratio), MAX_SLOWNESS)
 
 
 def seconds_of(work: Callable[[], object]) -> float:

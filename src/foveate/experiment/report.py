@@ -119,7 +119,7 @@ def metric_card(name: str, metric: Mapping[str, Any], task: Task[Any]) -> Card:
         return Card(title, text(metric["value"]), definition=definition(name))
     value, low, high = (text(metric[end]) for end in ("value", "low", "high"))
     ends = f"{low} to {high}"
-    if low != high and value in (low, high):  # the end of the range: 0%, 100%
+    if low != high and value in (low, high) and value in (percent(0.0), percent(1.0)):
         ends = f"at most {high}" if value == low else f"at least {low}"
     return Card(title, value, f"{ends}{rough_mark(metric)}", definition(name))
 

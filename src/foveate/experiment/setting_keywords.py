@@ -1,4 +1,4 @@
-"""The settings as keywords of functions that train many models: type checkers know them.
+"""The settings as keywords of the functions beside `foveate.train`: type checkers know them.
 
 A test holds names and types to those of `Settings`, which say what each one means.
 """

@@ -42,9 +42,6 @@ from foveate.wording import count_noun
 
 MIN_EPOCHS = 4
 """Epochs without epochs or minutes, however many images there are."""
-MIN_TRAINING = 0.15
-"""Share of a time budget that is spent on training, however long all else takes: it was said before
-that the budget is too short, and a net that has learnt nothing is of no use."""
 
 
 def learn(
@@ -164,15 +161,17 @@ def _learn(
         flip=policy.flip,
     )
 
+    amp = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(settings.precision)
     rehearsal = None
     if settings.minutes is not None and settings.model != models.PROBE:
         rehearsal = processes.broadcast(
-            rehearse(task, net, prepared, valid, scoring=scoring, began=began)
+            rehearse(task, net, prepared, valid, scoring=scoring, began=began, amp=amp)
         )
     elapsed, after = processes.broadcast(
         (0.0 if resume else time.monotonic() - began, rehearsal.after if rehearsal else 0.0)
     )
     segments, budget = _segments(settings, batches, elapsed + after)
+    least = time_budget.MIN_TRAINING * 60 * (settings.minutes or 0.0)
     if rehearsal:
         warn_of_short_budget(rehearsal, elapsed, len(ids), run.settings, reporter)
     assert settings.optimizer is not None, "it is resolved"
@@ -197,15 +196,17 @@ def _learn(
         seed=settings.seed,
         clip=settings.clip,
         accumulate=settings.accumulate,
-        amp={"bfloat16": torch.bfloat16, "float16": torch.float16}.get(settings.precision),
+        amp=amp,
         patience=settings.patience,
         save_seconds=settings.save_seconds,
         compiled=settings.compile,
         validation_seconds=rehearsal.validation if rehearsal else 0.0,
         seconds_after=after,
+        least_seconds=least,
     )
+    shown = None if budget is None else max(budget, least)
     notes = reproducibility.noted(state.irreproducible)
-    with notes, reporter.training(batches.per_epoch, task.curve_metric, budget) as on_step:
+    with notes, reporter.training(batches.per_epoch, task.curve_metric, shown) as on_step:
         result = fit(
             state,
             task,
@@ -280,15 +281,14 @@ def _optimizer(settings: Settings, net: nn.Module, lr: float) -> torch.optim.Opt
 def _segments(
     settings: Settings, batches: Batches, other: float
 ) -> tuple[time_budget.Segments, float | None]:
-    """Progress by step, and seconds of training if there is a time budget.
+    """Progress by step, and the seconds of a time budget that are left for training.
 
-    `other` are the seconds before and after training.
+    `other` are the seconds before and after training; if they take longer, less than 0 are left.
     """
     if settings.model == models.PROBE:
         return time_budget.straight(0), None
     if settings.minutes is not None:
-        seconds = 60 * settings.minutes
-        return time_budget.unknown(), max(MIN_TRAINING * seconds, seconds - other)
+        return time_budget.unknown(), 60 * settings.minutes - other
     segments = settings.progress_segments or time_budget.straight(
         max(1, round((settings.epochs or 1) * batches.per_epoch))
     )

@@ -299,7 +299,7 @@ def _to_likeness(energy: float, scale: float) -> float:
     """From 0 to 1. An energy distance below 0, which chance gives, is that of equal images."""
     if scale:
         return 1 / (1 + max(energy, 0.0) / scale)
-    return float("nan") if np.isnan(energy) else float(energy == 0)
+    return float("nan") if np.isnan(energy) else float(energy <= 0)
 
 
 def _distances(first: Matrix, second: Matrix) -> Matrix:

@@ -51,7 +51,7 @@ def suppress(
     l + w is compared with those alone that begin between l - w (1 - t) / t and l + w (1 - t).
 
     Args:
-        boxes: (N, 4).
+        boxes: (N, 4) left, top, right and bottom, in pixels.
         scores: (N,).
         classes: (N,).
         max_iou: Above 0. Of two boxes of one class with a larger IoU, the one with the higher score
@@ -73,6 +73,6 @@ def suppress(
                 remains[rows[place]] = True
                 near = slice(first[place], last[place])
                 alive[near] &= iou(own[[place]], own[near])[0] <= max_iou
-    kept = np.flatnonzero(remains)
-    result: NDArray[np.int64] = kept[np.argsort(-scores[kept], kind="stable")]
+    left_over = np.flatnonzero(remains)
+    result: NDArray[np.int64] = left_over[np.argsort(-scores[left_over], kind="stable")]
     return result

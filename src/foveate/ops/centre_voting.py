@@ -21,7 +21,7 @@ MERGE_VALLEY = 0.4
 much, never falls below this fraction of the lower one's."""
 MIN_VOTES = 4
 """Smallest number of votes that make an object."""
-_PEAKS_AT_ONCE = 256  # that are compared with those around them: few, as most soon are merged
+_PAIRS_AT_ONCE = 200_000  # of peaks that are compared: few, as most peaks soon are merged
 
 
 def centres(ids: NDArray[np.integer], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -131,8 +131,9 @@ def _distinct(
     # No peak farther away can merge. Comparing all pairs would take hours for a slide with
     # thousands of cells.
     radius = np.sqrt(np.maximum(2.1, area + largest))
-    for start in range(0, len(peaks), _PEAKS_AT_ONCE):
-        rows = np.arange(start, min(start + _PEAKS_AT_ONCE, len(peaks)))
+    pairs = np.cumsum(tree.query_ball_point(peaks, radius, return_length=True))
+    cuts = np.flatnonzero(np.diff(pairs // _PAIRS_AT_ONCE)) + 1
+    for rows in np.split(np.arange(len(peaks)), cuts):
         rows = rows[distinct[rows]]
         around = tree.query_ball_point(peaks[rows], radius[rows])
         first = np.repeat(rows, [len(one) for one in around])

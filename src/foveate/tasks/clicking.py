@@ -55,7 +55,8 @@ def click_on_images(
 
     Args:
         predictor: Of the images.
-        predict_batch: Its method, or one that knows in which image each of the N objects is.
+        predict_batch: `predictor.predict_batch`, or a function with the same arguments that knows
+            in which image each of the N objects is.
         targets: The targets of the images.
     """
     rows = [interactive.evaluated_rows(target) for target in targets]

@@ -155,7 +155,8 @@ def _batches(net: VisionModel, images: PromptedImages) -> Iterator[list[int]]:
         height, width = net.padded_size(size)
         batch, objects = list[int](), 0
         for row in rows:
-            count = len(interactive.evaluated_rows(images.targets[row]))
+            # An image without objects is encoded too.
+            count = max(1, len(interactive.evaluated_rows(images.targets[row])))
             if batch and (objects + count) * height * width > BATCH_PIXELS:
                 yield batch
                 batch, objects = [], 0

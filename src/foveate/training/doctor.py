@@ -84,12 +84,12 @@ def diagnose(
                 "good",
             )
         ]
-    curves = RunCurves.of(rows, metric, floor, fitted, valid_images)
+    curves = RunCurves.of(rows, metric, floor, fitted, valid_images, perfect)
     damaged = worse_from_start(curves) if pretrained else None
     broken = damaged or too_high(curves) or too_low(curves) or stuck(curves)
     if broken:
         return [broken]  # a model that has not learnt says nothing else
-    poor = _overfitting(curves) or _short(curves, minutes) or (_underfitting(curves) if perfect else None)
+    poor = _overfitting(curves) or _short(curves, minutes) or _underfitting(curves)
     if poor is None:
         return [_unclear_gap(curves) or _healthy(curves)]
     if poor.name not in ("overfitting", "underfitting"):
@@ -166,7 +166,7 @@ def _short(curves: RunCurves, minutes: float | None) -> Verdict | None:
 
 def _underfitting(curves: RunCurves) -> Verdict | None:
     """The model is far from right even on the images that it was trained on."""
-    if curves.fitted > 1 - MISFIT:
+    if curves.fitted > 1 - MISFIT or not curves.perfect:
         return None
     harder = end_of(curves.valid_metric) - end_of(curves.train_metric) > max(GAP, curves.margin)
     return Verdict(
@@ -215,8 +215,12 @@ def _by_labels(evidence: LabelEvidence | None, curves: RunCurves, poor: Verdict)
     doubt = unclear(
         f"{title_name(curves.metric)} is {curves.fitted:.1%} on the train images. Either about "
         f"{share:.0%} of the labels are wrong, or these images are hard: both give such mistakes.",
-        "Look at the labels that foveate audit DATA --deep lists. If they are right, try a larger "
-        "model (foveate models lists them) or larger images (--size).",
+        "Look at the labels that foveate audit DATA --deep lists. If they are right: "
+        + (
+            poor.advice
+            if poor.name == "overfitting"
+            else "try a larger model (foveate models lists them) or larger images (--size)."
+        ),
     )
     return [doubt]
 

@@ -44,9 +44,10 @@ class TrainConfig:
 
     Attributes:
         schedule: Progress from 0 to 1 -> factor of the peak learning rate.
-        budget: Seconds of training after which the run must end, or None.
+        budget: Seconds of training after which the run must end, or None; see `TimeBudget`.
         validation_seconds: Seconds of a validation, as far as they are known.
         seconds_after: Seconds that evaluation and report will take, as far as they are known.
+        least_seconds: Seconds of training that the budget never falls below.
         seed: Seed of dropout and the like.
         clip: Largest norm of the gradient, or None.
         accumulate: Batches whose gradients are summed before the weights change.
@@ -67,6 +68,7 @@ class TrainConfig:
     compiled: bool = False
     validation_seconds: float = 0.0
     seconds_after: float = 0.0
+    least_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,7 @@ def fit(
             batches.per_epoch,
             config.validation_seconds,
             config.seconds_after,
+            config.least_seconds,
         )
     if first_step == 0:
         if start is not None and not progress.rows:

@@ -34,10 +34,10 @@ class RunCurves:
         valid_metric: The metric on validation images.
         fitted: The metric of the kept weights on train images.
         kept: Their metric on validation images.
-        kept_loss: Their validation loss.
-        first_is_best: Whether they are those of the first validation, before training or after it
-            began.
-        margin: Two standard errors of that; 0 if the number of images is not known.
+        best_loss: Their validation loss.
+        margin: Two standard errors of `kept`; 0 if the number of images is not known.
+        untrained: Whether they are those that training began with.
+        perfect: Whether a model that fits its train images reaches 1.
     """
 
     metric: str
@@ -49,9 +49,10 @@ class RunCurves:
     valid_metric: list[float]
     fitted: float
     kept: float
-    kept_loss: float
-    first_is_best: bool
+    best_loss: float
     margin: float
+    untrained: bool
+    perfect: bool
 
     @classmethod
     def of(
@@ -61,6 +62,7 @@ class RunCurves:
         floor: float,
         fitted: float | None,
         valid_images: int | None,
+        perfect: bool,
     ) -> Self:
         """Read the rows of curves.csv; see `doctor.diagnose`."""
         best = min(rows, key=lambda row: _or_infinite(row["valid_loss"]))
@@ -69,7 +71,7 @@ class RunCurves:
         # The variance of values from 0 to 1 is at most that of as many zeros and ones of the same
         # mean (Bhatia and Davis, 2000), so this holds for every metric that is a mean over images.
         margin = 2 * math.sqrt(kept * (1 - kept) / valid_images) if valid_images else 0.0
-        first_is_best = best is rows[0]
+        untrained = best is rows[0] and best["step"] == 0
         rows = [row for row in rows if row["step"] > 0]  # before it stands what training began with
         train_metric = _filled([row[f"train_{metric}"] for row in rows])
         return cls(
@@ -83,8 +85,9 @@ class RunCurves:
             end_of(train_metric) if fitted is None else fitted,
             kept,
             _or_infinite(best["valid_loss"] - floor),
-            first_is_best,
             margin,
+            untrained,
+            perfect,
         )
 
     @property

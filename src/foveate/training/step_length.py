@@ -33,7 +33,7 @@ def too_high(curves: RunCurves) -> Verdict | None:
         how = f"training loss went up and down, between {min(train):.3g} and {highest:.3g}"
     elif _poor(curves) and _jumped(curves):
         how = f"training loss was {highest:.3g} at its highest and stayed at {end:.3g}"
-    elif _poor(curves) and end > 1.01 * train[0]:
+    elif _poor(curves) and len(train) >= MIN_ROWS and end > 1.01 * train[0]:
         how = f"training loss rose from {train[0]:.3g} to {end:.3g}"
     elif _poor(curves) and max(curves.valid) > EXPLODED * end_of(curves.valid):
         how = (
@@ -74,7 +74,7 @@ def _jumped(curves: RunCurves) -> bool:
 def too_low(curves: RunCurves) -> Verdict | None:
     """A loss has hardly fallen, and falls as fast as at first."""
     creeping = next((loss for loss in (curves.valid, curves.train) if _creeps(loss)), None)
-    if creeping is None or curves.clear_gap or _fell(curves.train):
+    if creeping is None or not curves.perfect or curves.clear_gap or _fell(curves.train):
         return None  # a net that learns or memorises takes long enough steps
     which = "validation" if creeping is curves.valid else "training"
     return Verdict(
@@ -113,13 +113,14 @@ def stuck(curves: RunCurves) -> Verdict | None:
 
 def worse_from_start(curves: RunCurves) -> Verdict | None:
     """Fine-tuning only loses what the pretrained net knew."""
-    start, end = curves.kept_loss, end_of(curves.valid)
+    start, end = curves.best_loss, end_of(curves.valid)
     metric = end_of(curves.valid_metric)
-    if not curves.first_is_best or not end > 1.1 * start or metric >= curves.kept:
+    worse = end > 1.1 * start and curves.kept - metric > LOST / 2
+    if not curves.untrained or not worse or len(curves.valid) < MIN_ROWS:
         return None
     return Verdict(
         "worse from the start",
-        f"The validation loss was lowest at the first validation and rose from {start:.3g} to "
+        f"The validation loss was lowest before training and rose from {start:.3g} to "
         f"{end:.3g}, while {display_name(curves.metric)} fell from {curves.kept:.1%} to "
         f"{metric:.1%}: fine-tuning loses what the pretrained net knew.",
         f"Try a fifth of the learning rate (--lr {curves.lr / 5:.2g}), or keep the pretrained "
@@ -129,5 +130,5 @@ def worse_from_start(curves: RunCurves) -> Verdict | None:
 
 
 def _poor(curves: RunCurves) -> bool:
-    """Whether many train images are still wrong."""
-    return max(curves.fitted, end_of(curves.train_metric)) < 1 - MISFIT
+    """Whether many train images are still wrong, where all of them could be right."""
+    return curves.perfect and max(curves.fitted, end_of(curves.train_metric)) < 1 - MISFIT

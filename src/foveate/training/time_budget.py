@@ -20,13 +20,16 @@ is the same to the last bit after later segments are added; a line through the c
 UNKNOWN_TOTAL = 10**9
 MIN_VALIDATIONS = 6
 """Validations of each run, however few epochs it has."""
+MIN_TRAINING = 0.15
+"""Share of a time budget that is spent on training, however long all else takes: it was said before
+that the budget is too short, and a net that has learnt nothing is of no use."""
+MIN_STEPS = 1 / 3
+"""Share of the seconds of training that is spent on steps, however long validations take."""
 _FIRST_CHECK, _CHECK_EVERY = 1.0, 2.0  # seconds
 _MIN_STEPS = 4  # between two checks
 _LONG_CHECK = 0.05  # of the budget: after so long, fewer steps suffice
 _RECENT = 5  # validations, of which the mean shows how busy the machine is
 _FASTEST, _SLOWEST = 0.5, 4.0  # of the expected time: beyond that, it was not the machine
-_LEAST = 0.25  # of the planned budget, however much slower all else becomes
-_STEPS = 1 / 3  # of the seconds that are left, at least, for steps
 _TOLERANCE = 0.03  # of the remaining steps: a smaller change is noise
 
 
@@ -78,13 +81,15 @@ class TimeBudget:
     """Fits the number of steps to a number of seconds while the run goes on.
 
     Args:
-        budget: Seconds of training in all, counted from step 0; validation is part of them.
+        budget: Seconds of training in all, counted from step 0; validation is part of them. Below
+            0 if all else takes longer than there is time.
         step: The step at which measuring begins.
         seconds: Seconds of training up to that step.
         per_epoch: Steps of an epoch.
         validation: Seconds of a validation, as far as it is known.
         after: Seconds that evaluation and report will take, at the speed of that validation. They
             are no part of the budget; where validations turn out slower, more is left for them.
+        least: Seconds of training that the budget never falls below.
     """
 
     def __init__(
@@ -95,9 +100,11 @@ class TimeBudget:
         per_epoch: int,
         validation: float = 0.0,
         after: float = 0.0,
+        least: float = 0.0,
     ):
-        self.budget, self.per_epoch, self.validation = budget, per_epoch, validation
+        self.budget, self.per_epoch, self.validation = max(least, budget), per_epoch, validation
         self._planned, self._expected, self._after = budget, validation, after
+        self._least = least
         self._recent: deque[float] = deque(maxlen=_RECENT)
         self.seconds_per_step = 0.0
         self.first, self.last = (step, seconds), (step, seconds)
@@ -111,7 +118,7 @@ class TimeBudget:
         if self._expected > 0:
             slower = sum(self._recent) / len(self._recent) / self._expected
             change = self._after * (min(max(slower, _FASTEST), _SLOWEST) - 1)
-            self.budget = max(_LEAST * self._planned, self._planned - change)
+            self.budget = max(self._least, self._planned - change)
 
     def update(self, segments: Segments, step: int, seconds: float, ahead: int = 0) -> Segments:
         """The segments after `step` steps in `seconds`: another one if the end would move by 3%.
@@ -155,5 +162,5 @@ class TimeBudget:
             return int(by_epoch)
         validations = MIN_VALIDATIONS - _validations(segments, step)
         # Where validations alone would fill the time, the net still learns something.
-        for_steps = max(seconds - validations * self.validation, _STEPS * seconds)
+        for_steps = max(seconds - validations * self.validation, MIN_STEPS * seconds)
         return max(0, int(for_steps / per_step))

@@ -103,16 +103,18 @@ def has_objects(target: Instances) -> bool:
 
 
 class _Recorder(Runtime):
-    """A graph that keeps what it is given."""
+    """A graph that records its inputs."""
 
     def __init__(self, runtime: Runtime):
         self.runtime = runtime
         self.inputs: list[Mapping[str, NDArray[Any]]] = []
 
-    def compute(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """The outputs for these inputs, which are kept."""
+    def compute(
+        self, inputs: Mapping[str, NDArray[Any]], names: Sequence[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """The outputs for these inputs, which are recorded."""
         self.inputs.append(dict(inputs))
-        return self.runtime.compute(inputs)
+        return self.runtime.compute(inputs, names)
 
 
 def _last_layers(graph: Any) -> list[str]:

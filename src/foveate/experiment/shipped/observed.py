@@ -28,12 +28,12 @@ from foveate.tasks.presenters.rates import Rates
 from foveate.wording import count_noun
 
 MAX_IMAGES = 2000
-"""Images of service that are looked at: as many as the two-sample test takes."""
+"""Images of service whose features are compared: as many as the two-sample test takes."""
 MAX_JSON_BYTES = 1_000_000_000
 _REMEDY = "Write it again: foveate predict RUN IMAGES --json FILE."
 
 
-Look = Callable[[Sequence[Image]], NDArray[np.float32]]
+FeaturesOf = Callable[[Sequence[Image]], NDArray[np.float32]]
 """From N images to their features, (N, D)."""
 
 
@@ -108,7 +108,10 @@ def rates_of(task: Presenter[Any], predictions: Sequence[Any]) -> list[Rates]:
 
 
 def observe_images(
-    model: Predictor, paths: Sequence[Path], reporter: Reporter, look: Look | None = None
+    model: Predictor,
+    paths: Sequence[Path],
+    reporter: Reporter,
+    features_of: FeaturesOf | None = None,
 ) -> Observed:
     """Look at images and at what a model predicts for them.
 
@@ -116,7 +119,7 @@ def observe_images(
         model: A run, or an exported model.
         paths: Images, and folders of them.
         reporter: Receives the progress, and what is left out.
-        look: See `Look`; None for an exported model, which gives no features.
+        features_of: See `FeaturesOf`; None for an exported model, which gives no features.
     """
     notes: list[str] = []
     listed = image_files(paths, lambda path, why: reporter.warning(f"{path}: {why}"), reporter)
@@ -132,14 +135,14 @@ def observe_images(
     features: list[NDArray[np.float32]] = []
     rates: list[Rates] = []
     alone = predicts_alone(task)
-    with reporter.bar("looking at images", len(files)) as bar:
+    with reporter.bar("comparing images", len(files)) as bar:
         for batch in batches(_read(model, files, reporter)):
             images = [image for _, image in batch]
             for info, image in batch:
                 stats.add(image, info)
                 hashes.append(content_hash(image))
-            if look is not None:
-                features.append(look(images))
+            if features_of is not None:
+                features.append(features_of(images))
             rates += predicted_rates(model, images) if alone else []
             bar(len(hashes))
     if len(hashes) < len(files):

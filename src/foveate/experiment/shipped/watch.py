@@ -97,7 +97,7 @@ def watch(
     """
     reporter = reporter or NullReporter()
     opened, run = _open(model)
-    opened.device = device
+    (run or opened).device = device
     task = opened.task
     refuse_generators(task)
     written = [path for path in paths if path.suffix.lower() in (".json", LINES_SUFFIX)]
@@ -119,8 +119,8 @@ def watch(
     if written:
         service = observe_predictions(task, paths)
     else:
-        look = None if run is None else partial(_look, *run.load())
-        service = observe_images(opened, paths, reporter, look)
+        features_of = None if run is None else partial(_features_of, *run.load())
+        service = observe_images(opened, paths, reporter, features_of)
     if run is not None:
         reference = reference_of(run, opened, prepared, reporter)
     else:
@@ -129,7 +129,7 @@ def watch(
     return compare(reference, service, task.classes)
 
 
-def _look(task: Task[Any], net: VisionModel, images: Sequence[Image]) -> NDArray[np.float32]:
+def _features_of(task: Task[Any], net: VisionModel, images: Sequence[Image]) -> NDArray[np.float32]:
     """The features of some images, as those of the validation split are computed."""
     fitted = [fit(image, net.size, net.channels, letterbox=task.letterbox) for image in images]
     return map_statistics(net, np.stack(fitted))

@@ -54,7 +54,7 @@ def write_report(
         prepared: The data.
     """
     task, name = runs[0].load()[0], runs[0].data["name"]
-    verdict = verdict_of(record, task)
+    verdict = _verdict(record, task)
     samples = {sample.id: sample for sample in prepared.images.dataset}
 
     def read_image(row: int) -> Image:
@@ -89,7 +89,7 @@ def write_report(
     write_html(page, folder / "report.html")
 
 
-def verdict_of(record: Mapping[str, Any], task: Task[Any]) -> Verdict:
+def _verdict(record: Mapping[str, Any], task: Task[Any]) -> Verdict:
     """The result over all images in a sentence, and whether to believe it."""
     metric, name = task.primary_metric, record["best_baseline"]
     baseline = record["baseline"]["test"][name][metric]
@@ -108,7 +108,7 @@ def verdict_of(record: Mapping[str, Any], task: Task[Any]) -> Verdict:
 
 def conclusion(record: Mapping[str, Any], folder: Path, task: Task[Any]) -> list[str]:
     """The lines that a command prints at its end."""
-    verdict, metric = verdict_of(record, task), task.primary_metric
+    verdict, metric = _verdict(record, task), task.primary_metric
     spread = record["spread"][metric]
     lines = [
         "",

@@ -216,7 +216,8 @@ class ExportedModel(Predictor, TextPredictor):
             most = max(1, _BATCH_PIXELS // (height * width))
             for start in range(0, len(rows), most):
                 some = rows[start : start + most]
-                outputs = self.computed.run(np.stack([fitted[row] for row in some]))
+                batch = np.stack([fitted[row] for row in some])
+                outputs = self.computed.run(batch, task.decoded)
                 for place, row in enumerate(some):
                     size = (images[row].shape[0], images[row].shape[1])
                     predictions[row] = task.decode(outputs, place, size)

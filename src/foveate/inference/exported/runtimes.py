@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,13 +37,17 @@ class Runtime(ABC):
     record: str | None
     content: bytes
 
-    def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-        """The outputs for (N, H, W, C) uint8 images, by their names."""
-        return self.compute({INPUT: images})
+    def run(
+        self, images: NDArray[np.uint8], names: Sequence[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """The outputs for (N, H, W, C) uint8 images; see `compute`."""
+        return self.compute({INPUT: images}, names)
 
     @abstractmethod
-    def compute(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """The outputs for these inputs, both by their names."""
+    def compute(
+        self, inputs: Mapping[str, NDArray[Any]], names: Sequence[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """The outputs of these names, or all of them, for these inputs, both by their names."""
 
 
 class OnnxRuntime(Runtime):
@@ -84,9 +88,12 @@ class OnnxRuntime(Runtime):
         """Open a file; FileNotFoundError if there is none."""
         return cls(path, _read(path))
 
-    def compute(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """The outputs for these inputs, both by their names."""
-        return dict(zip(self._names, self._session.run(None, dict(inputs)), strict=True))
+    def compute(
+        self, inputs: Mapping[str, NDArray[Any]], names: Sequence[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """The outputs of these names, or all of them, for these inputs, both by their names."""
+        names = names or self._names
+        return dict(zip(names, self._session.run(list(names), dict(inputs)), strict=True))
 
 
 class OpenVino(Runtime):
@@ -115,10 +122,13 @@ class OpenVino(Runtime):
         except Exception as error:  # openvino's errors have no common class but this
             raise record_io.damaged(path, error, remedy=REMEDY) from None
 
-    def compute(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """The outputs for these inputs, both by their names."""
+    def compute(
+        self, inputs: Mapping[str, NDArray[Any]], names: Sequence[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """The outputs of these names, or all of them, for these inputs, both by their names."""
         found = self._compiled(dict(inputs))
-        return {output.any_name: np.array(found[output]) for output in self._compiled.outputs}
+        names = names or [output.any_name for output in self._compiled.outputs]
+        return {name: np.array(found[name]) for name in names}
 
 
 def import_openvino() -> Any:

@@ -12,6 +12,7 @@ from foveate.tasks.suppression import MAX_CANDIDATES, MAX_DETECTIONS, MIN_SCORE,
 from foveate.tasks.tiling import Tiled, check_tile, merge_boxes
 
 TILES_AT_ONCE = 8
+"""Tiles that are cut out of an image before they are predicted."""
 
 
 class ExportedDetection(DetectionPresenter, WholeTask[Boxes], Tiled[Boxes, ExportedNet]):

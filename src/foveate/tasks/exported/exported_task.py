@@ -62,7 +62,13 @@ class ExportedNet(Protocol):
 
 
 class WholeTask(ExportedTask[A]):
-    """A task whose file gives predictions without prompts or words."""
+    """A task whose file gives predictions without prompts or words.
+
+    Attributes:
+        decoded: Outputs that `decode` takes; None for all of them.
+    """
+
+    decoded: ClassVar[tuple[str, ...] | None] = None
 
     @abstractmethod
     def graph(self) -> str:

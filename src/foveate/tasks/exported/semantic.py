@@ -20,17 +20,18 @@ class ExportedSemantic(SemanticPresenter, WholeTask[Mask], Tiled[Mask, ExportedN
 
     letterbox = True
     net_outputs = ("logits",)
+    decoded = ("class_map",)
     outputs: ClassVar = {
         "class_map": "(N, H, W) int32: the class of each pixel",
-        "scores": "(N, K, h, w) float32: logits of the K classes at the training size, from which "
-        "overlapping tiles of a large image are blended",
+        "class_logits": "(N, K, h, w) float32: logits of the K classes at the training size, "
+        "from which overlapping tiles of a large image are blended",
     }
 
     def graph(self) -> str:
         """The class of each pixel; enlarged, each pixel takes the one under its centre."""
         return """
             after (float[N, K, h, w] logits, int64[2] content, int64[2] sides)
-                => (int32[N, H, W] class_map, float[N, K, c, d] scores) {
+                => (int32[N, H, W] class_map, float[N, K, c, d] class_logits) {
               best = ArgMax <axis = 1, keepdims = 0> (logits)
               small = Cast <to = 6> (best)
               exact_content = Cast <to = 11> (content)
@@ -57,7 +58,7 @@ class ExportedSemantic(SemanticPresenter, WholeTask[Mask], Tiled[Mask, ExportedN
               class_map = Gather <axis = 2> (tall, columns)
               starts = Constant <value_ints = [0, 0]> ()
               both = Constant <value_ints = [2, 3]> ()
-              scores = Slice (logits, starts, content, both)
+              class_logits = Slice (logits, starts, content, both)
             }"""
 
     def decode(self, outputs: Outputs, row: int, size: tuple[int, int]) -> Mask:
@@ -69,7 +70,7 @@ class ExportedSemantic(SemanticPresenter, WholeTask[Mask], Tiled[Mask, ExportedN
         check_tile(net.size, side)
 
         def probabilities(tile: Image) -> NDArray[np.float32]:
-            logits = net.outputs_of(tile)["scores"][0]
+            logits = net.outputs_of(tile)["class_logits"][0]
             powers = np.exp(logits - logits.max(0))
             return resize_bilinear(powers / powers.sum(0), (tile.shape[0], tile.shape[1]))
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from foveate.metrics.names import display_name, title_name
 from foveate.training.curves import CurveRow
+from foveate.training.diagnosis import Diagnosis, unclear
 from foveate.training.run_curves import FEW_EPOCHS, GAP, MIN_ROWS, MISFIT, RunCurves, end_of
 from foveate.training.step_length import stuck, too_high, too_low, worse_from_start
-from foveate.training.verdict import Verdict, unclear
 from foveate.wording import count_noun
 
 GAINS = 0.04, 0.10
@@ -55,7 +55,7 @@ def diagnose(
     pretrained: bool = False,
     minutes: float | None = None,
     check_labels: Callable[[], LabelEvidence | None] = lambda: None,
-) -> list[Verdict]:
+) -> list[Diagnosis]:
     """Diagnose a finished run.
 
     Args:
@@ -77,7 +77,7 @@ def diagnose(
     """
     if not any(row["step"] for row in rows):
         return [
-            Verdict(
+            Diagnosis(
                 "fitted at once",
                 "The linear layer was fitted at once, so there are no curves to read.",
                 "Fine-tune the whole net from here with: --model efficientnet_lite0.",
@@ -97,7 +97,7 @@ def diagnose(
     return _by_labels(check_labels(), curves, poor)
 
 
-def _overfitting(curves: RunCurves) -> Verdict | None:
+def _overfitting(curves: RunCurves) -> Diagnosis | None:
     """The train images are far ahead of the validation images, or fall apart from them.
 
     The gap decides, not the shape: it is the part of the error that more data would remove (Ng,
@@ -123,7 +123,7 @@ def _overfitting(curves: RunCurves) -> Verdict | None:
             f", whose loss rose from epoch {curves.epochs[best]:g} on ({valid[best]:.3g} to "
             f"{valid[-1]:.3g})"
         )
-    return Verdict(
+    return Diagnosis(
         "overfitting",
         f"{text}: the model memorises the train images.",
         "More labelled images help most. Then, where this run did without: pretrained weights "
@@ -133,7 +133,7 @@ def _overfitting(curves: RunCurves) -> Verdict | None:
     )
 
 
-def _short(curves: RunCurves, minutes: float | None) -> Verdict | None:
+def _short(curves: RunCurves, minutes: float | None) -> Diagnosis | None:
     """The second half of the run still brought much, or there are too few epochs to know."""
     train, valid, metric = curves.train, curves.valid, curves.valid_metric
     few = curves.epochs[-1] < FEW_EPOCHS
@@ -153,7 +153,7 @@ def _short(curves: RunCurves, minutes: float | None) -> Verdict | None:
             f"loss still fell in the second half of the run, to {end_of(train):.3g}"
         )
     if text is not None:
-        return Verdict("still improving", f"{text}: it ended too early.", longer, "careful")
+        return Diagnosis("still improving", f"{text}: it ended too early.", longer, "careful")
     if len(valid) < MIN_ROWS and curves.fitted < 1 - GAP:
         is_are = "is" if len(valid) == 1 else "are"
         return unclear(
@@ -164,12 +164,12 @@ def _short(curves: RunCurves, minutes: float | None) -> Verdict | None:
     return None
 
 
-def _underfitting(curves: RunCurves) -> Verdict | None:
+def _underfitting(curves: RunCurves) -> Diagnosis | None:
     """The model is far from right even on the images that it was trained on."""
     if curves.fitted > 1 - MISFIT or not curves.perfect:
         return None
     harder = end_of(curves.valid_metric) - end_of(curves.train_metric) > max(GAP, curves.margin)
-    return Verdict(
+    return Diagnosis(
         "underfitting",
         f"{title_name(curves.metric)} is only {curves.fitted:.1%} on the train images, and no "
         "longer rises: the model cannot fit what it is trained on.",
@@ -185,7 +185,9 @@ def _underfitting(curves: RunCurves) -> Verdict | None:
     )
 
 
-def _by_labels(evidence: LabelEvidence | None, curves: RunCurves, poor: Verdict) -> list[Verdict]:
+def _by_labels(
+    evidence: LabelEvidence | None, curves: RunCurves, poor: Diagnosis
+) -> list[Diagnosis]:
     """Of a model's mistakes on images that it has not seen, too many look like wrong labels.
 
     The curves alone do not show it: hard images give the same ones. Mistakes on hard images look
@@ -200,7 +202,7 @@ def _by_labels(evidence: LabelEvidence | None, curves: RunCurves, poor: Verdict)
     if share - error < 0.03 or evidence.suspects < (usual - DOUBTFUL) * evidence.mistakes:
         return [poor]
     if evidence.suspects >= usual * evidence.mistakes:
-        noise = Verdict(
+        noise = Diagnosis(
             "label noise likely",
             f"About {share:.0%} of the labels are probably wrong: models that were not fitted to "
             "these images predict another class with the confidence that they usually have when "
@@ -225,7 +227,7 @@ def _by_labels(evidence: LabelEvidence | None, curves: RunCurves, poor: Verdict)
     return [doubt]
 
 
-def _unclear_gap(curves: RunCurves) -> Verdict | None:
+def _unclear_gap(curves: RunCurves) -> Diagnosis | None:
     """There is a gap, which may also come from the choice of few validation images."""
     gap = curves.fitted - curves.kept
     if gap <= GAP:
@@ -239,9 +241,9 @@ def _unclear_gap(curves: RunCurves) -> Verdict | None:
     )
 
 
-def _healthy(curves: RunCurves) -> Verdict:
+def _healthy(curves: RunCurves) -> Diagnosis:
     gap = curves.fitted - curves.kept
-    return Verdict(
+    return Diagnosis(
         "healthy",
         f"{title_name(curves.metric)} is {curves.fitted:.1%} on the train images and "
         f"{curves.kept:.1%} on the validation images, which is no sign of over- or underfitting. "

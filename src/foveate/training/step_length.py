@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from foveate.metrics.names import display_name
+from foveate.training.diagnosis import Diagnosis, unclear
 from foveate.training.run_curves import FEW_EPOCHS, MIN_ROWS, MISFIT, RunCurves, end_of
-from foveate.training.verdict import Verdict, unclear
 
 LOST = 0.10
 """Points of the metric that are lost again where the learning rate is too high, or half of them
@@ -18,7 +18,7 @@ EXPLODED = 100
 no model that learns so much is poor."""
 
 
-def too_high(curves: RunCurves) -> Verdict | None:
+def too_high(curves: RunCurves) -> Diagnosis | None:
     """The steps jump over the minimum: what was learnt is lost, or little is ever learnt.
 
     A loss that rises does not suffice. The metric must be poor, or fall with it.
@@ -42,7 +42,7 @@ def too_high(curves: RunCurves) -> Verdict | None:
         )
     else:
         return None
-    return Verdict(
+    return Diagnosis(
         "learning rate too high",
         f"The {how}: the steps are so long that they jump over the minimum.",
         f"Try a fifth of the learning rate (--lr {curves.lr / 5:.2g}), or --lr find.",
@@ -71,13 +71,13 @@ def _jumped(curves: RunCurves) -> bool:
     return stays and (max(train) > 2 * end or max(train) > 1.1 * train[0])
 
 
-def too_low(curves: RunCurves) -> Verdict | None:
+def too_low(curves: RunCurves) -> Diagnosis | None:
     """A loss has hardly fallen, and falls as fast as at first."""
     creeping = next((loss for loss in (curves.valid, curves.train) if _creeps(loss)), None)
     if creeping is None or not curves.perfect or curves.clear_gap or _fell(curves.train):
         return None  # a net that learns or memorises takes long enough steps
     which = "validation" if creeping is curves.valid else "training"
-    return Verdict(
+    return Diagnosis(
         "learning rate too low",
         f"The {which} loss has hardly fallen, from {creeping[0]:.3g} to {creeping[-1]:.3g}, and "
         "still falls in nearly a straight line: each step is too short.",
@@ -96,7 +96,7 @@ def _fell(loss: Sequence[float]) -> bool:
     return loss[0] - loss[-1] >= (0.2 if len(loss) >= FEW_EPOCHS else 0.05) * loss[0]
 
 
-def stuck(curves: RunCurves) -> Verdict | None:
+def stuck(curves: RunCurves) -> Diagnosis | None:
     """A loss stays where it was: no step leads anywhere, or the first ones broke the net."""
     start, end = curves.train[0], end_of(curves.train)
     near = 0.01 * abs(start), 0.01 * abs(curves.valid[0])
@@ -111,14 +111,14 @@ def stuck(curves: RunCurves) -> Verdict | None:
     )
 
 
-def worse_from_start(curves: RunCurves) -> Verdict | None:
+def worse_from_start(curves: RunCurves) -> Diagnosis | None:
     """Fine-tuning only loses what the pretrained net knew."""
     start, end = curves.best_loss, end_of(curves.valid)
     metric = end_of(curves.valid_metric)
     worse = end > 1.1 * start and curves.kept - metric > LOST / 2
     if not curves.untrained or not worse or len(curves.valid) < MIN_ROWS:
         return None
-    return Verdict(
+    return Diagnosis(
         "worse from the start",
         f"The validation loss was lowest before training and rose from {start:.3g} to "
         f"{end:.3g}, while {display_name(curves.metric)} fell from {curves.kept:.1%} to "

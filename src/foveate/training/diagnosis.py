@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Diagnosis:
     """One diagnosis.
 
     Attributes:
@@ -23,10 +23,10 @@ class Verdict:
     tone: Literal["good", "careful", "bad"]
 
     def to_json(self) -> dict[str, Any]:
-        """The verdict as a record."""
+        """The diagnosis as a record."""
         return asdict(self)
 
 
-def unclear(text: str, advice: str) -> Verdict:
+def unclear(text: str, advice: str) -> Diagnosis:
     """The verdict where the curves fit two others: a wrong one would cost more than none."""
-    return Verdict("no clear verdict", text, advice, "careful")
+    return Diagnosis("no clear verdict", text, advice, "careful")

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from foveate import tasks
+from foveate.audit.finding import Severity
 from foveate.data.cache.encoded import Encoding
 from foveate.data.dataset import SPLITS
 from foveate.data.reading_record import ReadingRecord
@@ -106,7 +107,7 @@ class SkippedRecord(Record):
 class FindingsRecord(Record):
     """Findings of one check of the audit."""
 
-    severity: str
+    severity: Severity
     check: str
     samples: Count
     first: str

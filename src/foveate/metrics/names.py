@@ -34,8 +34,8 @@ def title_name(name: str) -> str:
 
 def interval_basis(metric: Mapping[str, Any]) -> str:
     """What an interval rests on, if not on single images: " over 12 groups of images"."""
-    groups = metric.get("groups", metric["n"])
-    return f" over {groups:,} groups of images" if groups < metric["n"] else ""
+    groups = metric.get("groups")
+    return "" if groups is None or groups >= metric["n"] else f" over {groups:,} groups of images"
 
 
 def interval(metric: Mapping[str, Any]) -> str:

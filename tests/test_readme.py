@@ -18,10 +18,10 @@ import pytest
 from PIL import Image
 
 import foveate as fv
-from conftest import make_folder
 from foveate import formats
 from foveate.datasets.builtin import duos, scenes
 from helpers import boxes_demo, documented, masks_demo, tiny_models
+from helpers.colour_folder import make_folder
 from helpers.command_line import hurry, run_cli
 
 pytestmark = [

@@ -26,7 +26,7 @@ class Step:
         losses: Named scalar losses of the batch; `total` was minimised.
         output: What the net returned.
         target: What the loss compared it with.
-        lr: The learning rate of the first parameter group.
+        lr: The learning rate that the schedule gives the first parameter group.
     """
 
     number: int
@@ -121,4 +121,4 @@ def steps(
             optimizer.zero_grad(set_to_none=True)
             if ema is not None:
                 ema.update(own)
-        yield Step(number, losses, output, target, optimizer.param_groups[0]["lr"])
+        yield Step(number, losses, output, target, optimizer.param_groups[0]["peak_lr"] * factor)

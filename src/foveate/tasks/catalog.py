@@ -40,7 +40,7 @@ PIPELINE_TAGS = {
 WITHOUT_TASK = frozenset(
     {
         "capabilities", "catalog", "clicking", "exported", "generating", "grouping", "options",
-        "policies", "presenters", "prompted", "suppression", "task", "tiled",
+        "pixelwise", "policies", "presenters", "prompted", "suppression", "task", "tiling",
     }
 )  # fmt: skip
 """Files of this folder in which there is no task."""

@@ -1,7 +1,7 @@
 """Every example of README.md runs, in the order of the page, on small data like what it names.
 
-Two things differ from what is written: trainings are short and few, and DIR is the folder of a tiny
-model.
+Two details differ from what is written: trainings are short and few, and DIR is the folder of a
+tiny model.
 """
 
 from __future__ import annotations
@@ -135,7 +135,6 @@ def shortened(words: list[str]) -> list[str]:
     return words
 
 
-@pytest.mark.xfail(strict=False, reason="it has not yet passed in one go")
 @pytest.mark.usefixtures("_all_data")
 def test_every_example_runs():
     examples = sorted([*documented.commands(README), *documented.python(README)])

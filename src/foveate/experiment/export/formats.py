@@ -7,7 +7,8 @@ import io
 import json
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,15 +98,17 @@ def _openvino(source: Source) -> Converted:
     openvino = import_openvino()
     decoder, second = None, dict[str, bytes]()
     if source.decoder is not None:
-        decoder, second = _saved(openvino.convert_model(io.BytesIO(source.decoder)), None)
+        with _saved(openvino.convert_model(io.BytesIO(source.decoder)), None) as path:
+            decoder, second = OpenVino(path), _bytes_of(path)
     converted = openvino.convert_model(io.BytesIO(_joined(source, decoder)))
 
     def files(record: Mapping[str, Any]) -> dict[str, bytes]:
-        _, first = _saved(converted, _with_digest(record, decoder))
+        with _saved(converted, _with_digest(record, decoder)) as path:
+            first = _bytes_of(path)
         return first | {f"{DECODER_INFIX}{suffix}": one for suffix, one in second.items()}
 
-    computed, _ = _saved(converted, _with_digest(source.record, decoder))
-    model = ExportedModel("the export", computed, decoder)
+    with _saved(converted, _with_digest(source.record, decoder)) as path:
+        model = ExportedModel("the export", OpenVino(path), decoder)
     precision = {"INFERENCE_PRECISION_HINT": "f32"}
     net = openvino.convert_model(io.BytesIO(source.onnx))
     compiled = openvino.compile_model(net, "CPU", precision)
@@ -117,16 +120,21 @@ def _openvino(source: Source) -> Converted:
     return _converted(source, files, model, _Session(compute))
 
 
-def _saved(model: Any, record: Mapping[str, Any] | None) -> tuple[OpenVino, dict[str, bytes]]:
-    """A model of OpenVINO, read from its files, and the bytes of these by their suffixes."""
+@contextmanager
+def _saved(model: Any, record: Mapping[str, Any] | None) -> Iterator[Path]:
+    """The .xml file of a model of OpenVINO, with its .bin beside it, in the block."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.xml"
         model.set_friendly_name("foveate")
         if record is not None:
             model.set_rt_info(json.dumps(record), [KEY])
         import_openvino().save_model(model, path, compress_to_fp16=False)
-        files = {one.suffix: one.read_bytes() for one in (path, path.with_suffix(".bin"))}
-        return OpenVino(path), files
+        yield path
+
+
+def _bytes_of(path: Path) -> dict[str, bytes]:
+    """The bytes of the .xml and of the .bin file, by their suffixes."""
+    return {one.suffix: one.read_bytes() for one in (path, path.with_suffix(".bin"))}
 
 
 def _converted(

@@ -26,7 +26,7 @@ MAX_MISTAKES = 2 / 3
 """Share of a probe's mistakes up to which it is worth asking about labels."""
 DOUBTFUL = 0.10
 """Share of the mistakes that may be missing for "label noise likely", where hard images and wrong
-labels cannot be told apart."""
+labels cannot be distinguished."""
 
 
 @dataclass(frozen=True)

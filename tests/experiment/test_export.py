@@ -273,7 +273,7 @@ def test_unknown_formats_are_refused(run):
     )
     assert "keeps 32 bits" in refused("export", run.path, "--format", "pt2", "--int8")
     text = refused("export", run.path, "--format", "executorch")
-    assert "executorch 1.5.1" in text
+    assert "executorch is no format" in text
     assert "Use --format onnx" in text
 
 

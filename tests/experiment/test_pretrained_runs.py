@@ -69,7 +69,7 @@ def test_the_probe_is_a_baseline_and_the_first_point_of_the_curves(run):
 
 
 def test_fine_tuning_that_only_makes_the_net_worse_is_diagnosed_so(photographs, tmp_path):
-    run = fv.train(photographs, out=tmp_path / "run", epochs=1, lr=0.1)
+    run = fv.train(photographs, out=tmp_path / "run", epochs=4, lr=0.1)
     assert run.curves[0]["valid_loss"] == min(row["valid_loss"] for row in run.curves)
     assert [found["name"] for found in run.results["verdicts"]] == ["worse from the start"]
 

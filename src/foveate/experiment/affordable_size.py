@@ -117,17 +117,16 @@ def _cost(task: Task[Any], dataset: Dataset[Any], settings: Settings, size: int)
             continue
         try:
             image = sample.source.read()
-            pixels.append(
-                fit(image, size, 1 if image.shape[2] == 1 else 3, letterbox=task.letterbox)
-            )
-        except FoveateError:  # it is reported when the whole dataset is decoded
+            height, width, channels = image.shape
+            shown = fit(image, size, 1 if channels == 1 else 3, letterbox=task.letterbox)
+            target = sample.target.clip((height, width), len(task.classes))
+            inside = (size, size)
+            if task.letterbox:
+                inside = letterbox_size(height, width, size)
+                target = task.resize(target, (height, width), inside)
+        except FoveateError:  # it is reported when the whole dataset is decoded and prepared
             continue
-        height, width, _ = image.shape
-        target = sample.target.clip((height, width), len(task.classes))
-        inside = (size, size)
-        if task.letterbox:
-            inside = letterbox_size(height, width, size)
-            target = task.resize(target, (height, width), inside)
+        pixels.append(shown)
         targets.append(target)
         sizes.append(inside)
         if len(targets) == _IMAGES:

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from foveate.audit import Audit, FindingGroup
 from foveate.data.cache import decoding
 from foveate.data.dataset import SPLITS, Image, SplitName
+from foveate.data.images import FileSource
 from foveate.data.resizing import fit, letterbox_size
 from foveate.data.rng import epoch_order, sample_keys
 from foveate.data.split.file import SplitRows
 from foveate.data.split.leaks import Leak
 from foveate.data.subset import Subset
+from foveate.errors import DataError, FoveateError
 from foveate.tasks.task import Task
 from foveate.wording import count_noun
 
@@ -103,7 +105,7 @@ class PreparedData:
         if not self.task.letterbox:
             return Subset(self.images.pixels, rows), targets, ids
         sizes, fitted = self._sizes(split)
-        targets = [self.task.resize(*one) for one in zip(targets, sizes, fitted, strict=True)]
+        targets = list(map(self._resized, rows, targets, sizes, fitted))
         content = np.array(fitted, np.int64).reshape(-1, 2)
         return Subset(self.images.pixels, rows, content), targets, ids
 
@@ -131,6 +133,24 @@ class PreparedData:
         targets: list[Any] = [self.images.dataset[row].target for row in self.splits[split]]
         classes = len(self.task.classes)
         return [target.clip(size, classes) for target, size in zip(targets, sizes, strict=True)]
+
+    def _resized(
+        self, row: int, target: Any, before: tuple[int, int], after: tuple[int, int]
+    ) -> Any:
+        """A target in the pixels of its resized image.
+
+        Raises:
+            DataError: A mask is not of its image's size, and such faults are allowed.
+        """
+        try:
+            return self.task.resize(target, before, after)
+        except FoveateError as error:
+            sample = self.images.dataset[row]
+            raise DataError(
+                error.message,
+                where=sample.source.path if isinstance(sample.source, FileSource) else sample.id,
+                remedy="Make the mask again from this image, or leave the image out.",
+            ) from error
 
     def to_original(self, split: SplitName, predictions: Sequence[Any]) -> list[Any]:
         """Predictions for the images that `of` gives, in the pixels of the original images."""

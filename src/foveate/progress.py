@@ -28,7 +28,7 @@ class TrainingProgress(Protocol):
 
     @property
     def best_step(self) -> int:
-        """The step with the lowest validation loss; -1 before the first validation."""
+        """The step with the best weights; -1 before the first validation."""
 
     @property
     def epoch_metric(self) -> float | None:

@@ -142,6 +142,11 @@ def test_the_loss_has_a_gradient_for_every_weight(case):
     assert all(parameter.grad is not None for parameter in net.parameters())
 
 
+def test_what_decides_about_the_kept_weights_is_a_column_of_the_curves(case):
+    assert case.task.kept_by in ("valid_loss", f"valid_{case.task.curve_metric}")
+    assert case.task.curve_metric not in case.task.lower_is_better
+
+
 def test_validation_asks_the_same_question_whatever_the_batch_size(case):
     net = case.net().eval()
 

@@ -77,6 +77,14 @@ def test_the_output_names_data_baselines_and_metrics(told):
         assert str(run / "report.html") in said
 
 
+def test_the_weights_of_the_highest_map50_are_kept_and_the_report_says_so(run):
+    opened = fv.Run.open(run)
+    best = max(opened.curves, key=lambda row: (row["valid_map50"], -row["valid_loss"]))
+    assert opened.results["best_epoch"] == best["epoch"]
+    text = f"the highest validation mAP50, from epoch {best['epoch']:g} of 10"
+    assert text in opened.report_path.read_text()
+
+
 def test_results_have_metrics_with_intervals_and_lifts_over_three_baselines(run):
     results = json.loads((run / "results.json").read_text())
     assert results["primary"] == "map50"

@@ -26,6 +26,27 @@ def toy_data():
     return toy_datasets.toy_dataset("promptable", 24, np.random.default_rng(0))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def converted_once():
+    """Each net is converted once: it takes half a minute."""
+
+    def once(convert):
+        done = {}
+
+        def converted(net, **options):
+            key = b"".join(one.numpy().tobytes() for one in net.state_dict().values())
+            if key not in done:
+                done[key] = convert(net, **options)
+            return done[key]
+
+        return converted
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("to_onnx", "decoder_to_onnx"):
+            patch.setattr(exporting, name, once(getattr(exporting, name)))
+        yield
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """A run of a few steps, and its export."""

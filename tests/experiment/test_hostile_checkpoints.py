@@ -83,7 +83,6 @@ def test_any_wrong_value_in_a_checkpoint_is_one_error(interrupted, state, tmp_pa
 
 PROGRESS: dict[str, dict[str, Any]] = {
     "best step of no row": {"best_step": 5},
-    "best step without its loss": {"best_step": 6, "best_loss": 7.0},
     "negative step": {"step": -7},
     "step before the rows": {"step": 2},
     "no end": {"segments": []},

@@ -37,15 +37,18 @@ def test_curves_can_have_any_length(epochs):
     assert sum(map(len, plot.svgs)) < 120_000
 
 
-def test_the_lowest_validation_loss_is_marked_and_described():
+def test_the_best_weights_are_marked_and_described():
     rows = demo.curves(5)
     for row, loss in zip(rows, (0.9, NAN, 0.4, 0.3, float("inf")), strict=True):
         row["valid_loss"] = loss
     plot = charts.learning_curves(rows, "accuracy")
     check(plot)
-    assert "lowest at epoch 4 with 0.3" in plot.alt
+    assert "0.3 at epoch 4, which has the lowest validation loss" in plot.alt
     best = [entry.name for entry in plot.legend if entry.mark == "best"]
     assert best == ["best weights, epoch 4"]
+    rows[2]["valid_accuracy"] = 0.99
+    plot = charts.learning_curves(rows, "accuracy", "valid_accuracy")
+    assert "0.4 at epoch 3, which has the highest validation accuracy" in plot.alt
 
 
 @pytest.mark.parametrize("value", [NAN, float("inf"), 0.0, -1.0, 1e-300, 1e300])

@@ -61,12 +61,12 @@ def write_page(comparison: Comparison, path: Path) -> None:
         panels.append(
             Table("Settings that differ", text, ["setting", *names], cells, 1 + len(names))
         )
-    curve = find(runs[0].settings.task).curve_metric
+    task = find(runs[0].settings.task)
     panels += [
         Chart(
             f"Learning curves of {number}.",
             row.run,
-            charts.learning_curves(run.curves, curve),
+            charts.learning_curves(run.curves, task.curve_metric, task.kept_by),
         )
         for number, (row, run) in enumerate(zip(comparison.rows, runs, strict=True), 1)
         if number <= MAX_CURVES and run.curves

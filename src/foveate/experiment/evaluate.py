@@ -133,6 +133,7 @@ def evaluate(
                 metric=task.curve_metric,
                 floor=task.loss_floor,
                 perfect=task.curve_reaches_one,
+                kept_by=task.kept_by,
                 fitted=(results["fitted"] or {}).get(task.curve_metric),
                 pretrained=run.settings.weights is not None and not run.settings.freeze,
                 minutes=run.settings.minutes,

@@ -26,7 +26,8 @@ _COLUMNS, _LARGE_COLUMNS = 4, 3
 
 def plot_curves(run: RunFolder) -> Figure:
     """Draw the learning curves of a run; see `Run.plot_curves`."""
-    return figures.learning_curves(run.curves, tasks.find(run.settings.task).curve_metric)
+    task = tasks.find(run.settings.task)
+    return figures.learning_curves(run.curves, task.curve_metric, task.kept_by)
 
 
 def show_mistakes(run: RunFolder, class_name: str | None, n: int) -> Figure:

@@ -15,6 +15,7 @@ from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.trackers import Tracked
 from foveate.experiment.watchers import WatchedReporter
+from foveate.metrics.best_weights import best_row, criterion
 from foveate.metrics.names import display_name, title_name
 from foveate.progress import Reporter, TrainingProgress
 from foveate.report.live_chart import draw_lines
@@ -35,11 +36,13 @@ class LiveReport:
         run: The run.
         name: Of its data.
         metric: The metric of its curves.
+        kept_by: See `best_row`.
         reporter: Receives where the page is.
     """
 
-    def __init__(self, run: RunFolder, name: str, metric: str, reporter: Reporter):
-        self.run, self.name, self.metric, self.reporter = run, name, metric, reporter
+    def __init__(self, run: RunFolder, name: str, metric: str, kept_by: str, reporter: Reporter):
+        self.run, self.name, self.reporter = run, name, reporter
+        self.metric, self.kept_by = metric, kept_by
         self._written, self._cost = 0.0, 0.0
         self._stopped = "Training was stopped before its end"
         self._rows: Sequence[Any] = ()
@@ -91,23 +94,31 @@ class LiveReport:
             return
 
     def _so_far(self) -> str:
-        row, best = self._rows[-1], min(self._rows, key=_loss)
+        row, best = self._rows[-1], self._best()
         value, name = row[f"valid_{self.metric}"], display_name(self.metric)
         return (
             f"the validation {name} is {value:.1%} after {row['epoch']:g} epochs, and the "
-            f"validation loss was lowest at epoch {best['epoch']:g}"
+            f"{criterion(self.kept_by)} was that of epoch {best['epoch']:g}"
         )
 
+    def _best(self) -> Any:
+        """The row of the best weights so far."""
+        return self._rows[best_row(self._rows, self.kept_by) or 0]
+
     def _cards(self, done: str) -> list[Card]:
-        row, best = self._rows[-1], min(self._rows, key=_loss)
+        row, best = self._rows[-1], self._best()
         minutes, seconds = divmod(round(row["seconds"]), 60)
         cards = [
             Card("Epoch", f"{row['epoch']:g}", f"{done} of training" if done else ""),
-            Card("Validation loss", f"{row['valid_loss']:.4g}", f"lowest {best['valid_loss']:.4g}"),
+            Card(
+                "Validation loss",
+                f"{row['valid_loss']:.4g}",
+                f"with the best weights {best['valid_loss']:.4g}",
+            ),
             Card(
                 f"Validation {display_name(self.metric)}",
                 f"{row[f'valid_{self.metric}']:.1%}",
-                f"at the lowest loss {best[f'valid_{self.metric}']:.1%}",
+                f"with the best weights {best[f'valid_{self.metric}']:.1%}",
             ),
             Card("Time of training", f"{minutes}:{seconds:02}", f"written at {_now()}"),
         ]
@@ -158,8 +169,8 @@ def watched(
     Yields:
         The reporter for the training, and the page, whose `trained` is called after it.
     """
-    dataset, metric = prepared.images.dataset, prepared.task.curve_metric
-    live = LiveReport(run, dataset.name, metric, reporter)
+    name, task = prepared.images.dataset.name, prepared.task
+    live = LiveReport(run, name, task.curve_metric, task.kept_by, reporter)
     try:
         with ended_by_sigterm():
             yield WatchedReporter(reporter, [live, tracked]), live
@@ -167,10 +178,6 @@ def watched(
         live.stopped()
         tracked.stopped()
         raise
-
-
-def _loss(row: Any) -> float:
-    return float(row["valid_loss"]) if row["valid_loss"] == row["valid_loss"] else float("inf")
 
 
 def _now() -> str:

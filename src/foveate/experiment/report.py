@@ -22,6 +22,7 @@ from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.train import augmentation
 from foveate.experiment.verdict import verdict_of
+from foveate.metrics.best_weights import criterion
 from foveate.metrics.definitions import definition
 from foveate.metrics.names import display_name, interval_basis, rough_mark, title_name
 from foveate.report import charts
@@ -80,8 +81,8 @@ def write_report(run: RunFolder, prepared: PreparedData | None) -> Path:
             baselines_panel(results, split, task),
             Chart(
                 "Learning curves",
-                _curves_text(run, results, task.curve_metric),
-                charts.learning_curves(run.curves, task.curve_metric),
+                _curves_text(run, results, task),
+                charts.learning_curves(run.curves, task.curve_metric, task.kept_by),
             ),
             Notes(
                 "What the curves say",
@@ -165,7 +166,8 @@ def _rough_note(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _curves_text(run: RunFolder, results: Mapping[str, Any], metric: str) -> str:
+def _curves_text(run: RunFolder, results: Mapping[str, Any], task: Task[Any]) -> str:
+    metric = task.curve_metric
     name = display_name(metric)
     if not results["steps"]:
         return f"Loss and {name} of the linear layer, which was fitted at once."
@@ -174,8 +176,8 @@ def _curves_text(run: RunFolder, results: Mapping[str, Any], metric: str) -> str
     images = "images" if run.settings.augment == "none" else "augmented images"
     return (
         f"Loss and {name} after each epoch. {start if began else ''}"
-        "The model has the weights with the "
-        f"lowest validation loss, from epoch {results['best_epoch']:g} of {results['epochs']:g}. "
+        f"The model has the weights with the {criterion(task.kept_by)}, from epoch "
+        f"{results['best_epoch']:g} of {results['epochs']:g}. "
         f"The training curves are measured on {images} while the model still learns, so "
         f"its metric can be lower than on the validation split.{_fitted_text(results, metric)}"
     )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.metrics.best_weights import LOSS, best_row, criterion
 from foveate.metrics.names import display_name
 from foveate.report.panels import LegendEntry, Plot
 from foveate.wording import count_noun
@@ -61,17 +62,18 @@ MAX_NAME_LENGTH = 32
 _LINE_COLOURS = (_MODEL, _OTHER, _INK, _MUTED)
 
 
-def learning_curves(rows: Sequence[Mapping[str, Any]], metric: str) -> Plot:
+def learning_curves(rows: Sequence[Mapping[str, Any]], metric: str, kept_by: str = LOSS) -> Plot:
     """Draw the training and validation loss, and a metric beside them, over epochs.
 
-    The epoch with the lowest finite validation loss is marked: its weights are the best ones.
+    The epoch with the best weights is marked.
 
     Args:
         rows: Mappings with epoch, train_loss, valid_loss, train_METRIC and valid_METRIC. NaN leaves
             a gap.
         metric: The name of the metric.
+        kept_by: See `best_row`.
     """
-    losses, best = [row["valid_loss"] for row in rows], best_row(rows)
+    best = best_row(rows, kept_by)
     svgs = [
         _draw((4.4, 2.9), partial(draw_curves, rows=rows, quantity=quantity, best=best))
         for quantity in ("loss", metric)
@@ -80,19 +82,14 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], metric: str) -> Plot:
     title = f"Loss and {display_name(metric)} by epoch"
     if best is None:
         return Plot(svgs, f"{title}. No validation loss is a finite number.", legend)
+    losses, epochs = ([row[name] for row in rows] for name in ("valid_loss", "epoch"))
     alt = (
-        f"{title}. The validation loss is {losses[0]:.3g} at epoch {rows[0]['epoch']:g}, "
-        f"lowest at epoch {rows[best]['epoch']:g} with {losses[best]:.3g}, "
-        f"and {rows[-1]['valid_loss']:.3g} at the end."
+        f"{title}. The validation loss is {losses[0]:.3g} at epoch {epochs[0]:g}, "
+        f"{losses[best]:.3g} at epoch {epochs[best]:g}, which has the {criterion(kept_by)}, "
+        f"and {losses[-1]:.3g} at the end."
     )
-    legend.append(LegendEntry(f"best weights, epoch {rows[best]['epoch']:g}", "best"))
+    legend.append(LegendEntry(f"best weights, epoch {epochs[best]:g}", "best"))
     return Plot(svgs, alt, legend)
-
-
-def best_row(rows: Sequence[Mapping[str, Any]]) -> int | None:
-    """The row with the lowest finite validation loss; None if no loss is finite."""
-    losses = [row["valid_loss"] if np.isfinite(row["valid_loss"]) else np.inf for row in rows]
-    return int(np.argmin(losses)) if rows and np.isfinite(losses).any() else None
 
 
 def draw_curves(

@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from foveate.metrics.best_weights import best_row, criterion
 from foveate.report import charts, drawing
 from foveate.wording import escape_controls
 
@@ -63,15 +64,15 @@ def gallery(
     return figure
 
 
-def learning_curves(rows: Sequence[Mapping[str, Any]], metric: str) -> Figure:
+def learning_curves(rows: Sequence[Mapping[str, Any]], metric: str, kept_by: str) -> Figure:
     """Draw loss and metric by epoch; see `charts.learning_curves`."""
-    best = charts.best_row(rows)
+    best = best_row(rows, kept_by)
     with charts.styled():
         figure = _InlineFigure((_WIDTH, 3.4))
         axes = figure.subplots(1, 2)
         for axis, quantity in zip(axes, ("loss", metric), strict=True):
             charts.draw_curves(axis, rows, quantity, best)
-        names = ["training", "validation", "lowest validation loss"]
+        names = ["training", "validation", criterion(kept_by)]
         marks = [*axes[0].lines[:2], *axes[0].lines[3:]]
         figure.legend(marks, names, loc="outside upper right", ncols=3, frameon=False)
     return figure

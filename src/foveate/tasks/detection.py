@@ -40,6 +40,9 @@ time, and an epoch has many batches."""
 class Detection(DetectionPresenter, Task[Boxes], Tiled[Boxes, VisionModel]):
     """Boxes in one pass of the network (Redmon et al., "You only look once", 2016).
 
+    The weights of the highest mAP50 are kept, as the loss is no measure of quality: it asks for
+    the IoU of a box as its score, so boxes that are all bad have a low loss (benchmarks/README.md).
+
     Attributes:
         thresholds: (K,) display thresholds; chosen on the validation split.
         objects: Mean number of objects in a training image, see `DetectionTarget`.
@@ -51,6 +54,7 @@ class Detection(DetectionPresenter, Task[Boxes], Tiled[Boxes, VisionModel]):
         "model": "yolo",
     }
     pretrained_model = "efficientnet_lite0"
+    kept_by = "valid_map50"
     augmentation = staticmethod(box_policy)
     letterbox = True
     single_class_ok = True

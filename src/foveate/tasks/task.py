@@ -15,6 +15,7 @@ from foveate.data.batches import AugmentPolicy
 from foveate.data.dataset import Dataset, Images, Sample
 from foveate.data.rng import SampleRNG
 from foveate.data.subset import ImageArray
+from foveate.metrics.best_weights import LOSS
 from foveate.metrics.metric import Metric
 from foveate.models.backbone import Backbone
 from foveate.models.model import VisionModel
@@ -51,6 +52,8 @@ class Task(Presenter[A]):
 
     Attributes:
         curve_metric: The metric of the learning curves; the primary one unless that is too slow.
+        kept_by: The column of the learning curves that decides which weights are kept. It is a
+            metric where a loss of one epoch cannot be compared with that of another.
         curve_reaches_one: Whether that metric is 1 for a model that fits its train images.
         lower_is_better: Metrics of which less is better.
         raw_metrics: Metrics that are shown as numbers, not in percent.
@@ -73,6 +76,7 @@ class Task(Presenter[A]):
     """
 
     curve_metric: ClassVar[str]
+    kept_by: ClassVar[str] = LOSS
     curve_reaches_one: ClassVar[bool] = True
     lower_is_better: ClassVar[frozenset[str]] = frozenset()
     raw_metrics: ClassVar[frozenset[str]] = frozenset()

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from foveate.metrics.best_weights import LOSS
 from foveate.metrics.names import display_name, title_name
 from foveate.training.curves import CurveRow
 from foveate.training.diagnosis import Diagnosis, unclear
@@ -50,6 +51,7 @@ def diagnose(
     metric: str,
     floor: float = 0.0,
     perfect: bool = True,
+    kept_by: str = LOSS,
     fitted: float | None = None,
     valid_images: int | None = None,
     pretrained: bool = False,
@@ -64,6 +66,7 @@ def diagnose(
         floor: The lowest possible loss, e.g. the entropy of smoothed labels. What counts is how far
             a loss is above it.
         perfect: Whether a model that fits its train images reaches 1.
+        kept_by: See `best_row`.
         fitted: The metric of the kept weights on train images that are not augmented. The curve of
             the train metric is lower: augmentation and dropout make training harder.
         valid_images: Number of validation images, if known.
@@ -84,7 +87,7 @@ def diagnose(
                 "good",
             )
         ]
-    curves = RunCurves.of(rows, metric, floor, fitted, valid_images, perfect)
+    curves = RunCurves.of(rows, metric, floor, fitted, valid_images, perfect, kept_by)
     damaged = worse_from_start(curves) if pretrained else None
     broken = damaged or too_high(curves) or too_low(curves) or stuck(curves)
     if broken:

@@ -137,7 +137,8 @@ def fit(
         if budget is not None:
             # The same number on all ranks, which must end at the same step.
             budget.add_validation(processes.broadcast(time.monotonic() - validation_began))
-        progress.close_epoch(_curve_row(progress, task, (train_loss, metric), valid, batches, lr))
+        row = _curve_row(progress, task, (train_loss, metric), valid, batches, lr)
+        progress.close_epoch(row, task.kept_by)
         if main:
             curves.write(folder / "curves.csv", progress.rows)
             if progress.best_step == progress.step:
@@ -324,8 +325,8 @@ def _explained(error: Diverged, state: TrainState, folder: Path) -> Diverged:
     """The error with its likely cause, what is saved, and what to try."""
     lr, progress = max(group["lr"] for group in state.optimizer.param_groups), state.progress
     saved = (
-        f"The best weights so far (step {progress.best_step}, validation loss "
-        f"{progress.best_loss:.4g}) are in {folder / 'best.safetensors'}."
+        f"The best weights so far, of step {progress.best_step}, are in "
+        f"{folder / 'best.safetensors'}."
         if progress.best_step > 0
         else "It came before the first validation, so there are no good weights yet."
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from foveate.metrics.best_weights import best_row
 from foveate.training.curves import CurveRow
 
 MIN_ROWS = 4
@@ -63,9 +64,10 @@ class RunCurves:
         fitted: float | None,
         valid_images: int | None,
         perfect: bool,
+        kept_by: str,
     ) -> Self:
         """Read the rows of curves.csv; see `doctor.diagnose`."""
-        best = min(rows, key=lambda row: _or_infinite(row["valid_loss"]))
+        best = rows[best_row(rows, kept_by) or 0]
         kept = best[f"valid_{metric}"]
         kept = min(max(kept, 0.0), 1.0) if math.isfinite(kept) else 0.0
         # The variance of values from 0 to 1 is at most that of as many zeros and ones of the same

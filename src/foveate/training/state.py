@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from foveate import processes, record_io
+from foveate.metrics.best_weights import best_row
 from foveate.models import weight_file
 from foveate.training import checkpoint, curves, time_budget
 from foveate.training.ema import ModelEMA
@@ -29,8 +30,7 @@ class Progress:
     Attributes:
         step: Steps that are done.
         rows: The learning curves so far.
-        best_loss: The lowest validation loss.
-        best_step: The step after which it was measured; -1 before the first validation.
+        best_step: The step with the best weights; -1 before the first validation.
         loss_sum: Sum of the training losses of the epoch that is under way.
         loss_batches: Batches in that sum.
         metric_sum: Sum of the training metric of that epoch.
@@ -41,7 +41,6 @@ class Progress:
 
     step: int = 0
     rows: list[curves.CurveRow] = field(default_factory=list)
-    best_loss: float = math.inf
     best_step: int = -1
     loss_sum: float = 0.0
     loss_batches: int = 0
@@ -67,7 +66,7 @@ class Progress:
 
     @property
     def epochs_since_best(self) -> float:
-        """Epochs since the lowest validation loss."""
+        """Epochs since the best weights."""
         best = next((row["epoch"] for row in self.rows if row["step"] == self.best_step), 0.0)
         return round(self.rows[-1]["epoch"] - best, 3) if self.rows else 0.0
 
@@ -80,11 +79,17 @@ class Progress:
             self.metric_sum += metric
             self.metric_batches += 1
 
-    def close_epoch(self, row: curves.CurveRow) -> None:
-        """Add a row to the learning curves and begin the sums of the next epoch."""
-        if row["valid_loss"] < self.best_loss:
-            self.best_loss, self.best_step = row["valid_loss"], self.step
+    def close_epoch(self, row: curves.CurveRow, kept_by: str) -> None:
+        """Add a row to the learning curves and begin the sums of the next epoch.
+
+        Args:
+            row: The row of this step.
+            kept_by: The column that decides whether its weights are the best so far.
+        """
         self.rows.append(row)
+        best = best_row(self.rows, kept_by)
+        if best is not None:
+            self.best_step = self.rows[best]["step"]
         self.loss_sum = self.metric_sum = 0.0
         self.loss_batches = self.metric_batches = 0
 

@@ -23,6 +23,10 @@ class Trainable(Protocol):
     def curve_metric(self) -> str:
         """Name of the metric that the learning curves show."""
 
+    @property
+    def kept_by(self) -> str:
+        """The column of the learning curves that decides which weights are kept."""
+
     def loss(self, output: Any, target: Any) -> dict[str, Tensor]:
         """Named scalar losses; `total` is minimised."""
         ...

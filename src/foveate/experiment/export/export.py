@@ -108,6 +108,7 @@ def export(
             remedy=f"Finish it first: foveate train --resume {run.quoted_path}",
         )
     task, net = run.load()
+    net = net.cpu() if net.mean.device.type != "cpu" else net
     after = exported.build(task.name, task.classes, task.options)
     check_format(format, after, int8=int8)
     if out is None:  # a file of the run, like its report
@@ -122,14 +123,16 @@ def export(
         _check_outputs(out, has_decoder=after.has_decoder, overwrite=overwrite)
     with run.locked():
         prepared = reopen_at(run, data, reporter)
-        reporter.info(f"converting the net to {format}")
-        net, onnx, decoder = _graphs(task, net, after)
         if int8:
             inputs = _training_inputs(prepared, task, net)
-            if decoder is not None:
+            if after.has_decoder:
                 most = quantization.MAX_CLICKED_IMAGES
                 clicked = _drawn(prepared, "train", most, quantization.has_objects)
                 _check_enough(len(clicked[0]), "training images with objects")
+        reporter.info(f"converting the net to {format}")
+        net, onnx, decoder = _graphs(task, net, after)
+        if int8:
+            if decoder is not None:
                 runtime = OnnxRuntime("the decoder", decoder)
                 prompts = quantization.decoder_inputs(net, runtime, *clicked)
                 decoder = quantization.quantized(decoder, prompts)
@@ -175,8 +178,7 @@ def export(
 def _graphs(
     task: Task[Any], net: VisionModel, after: ExportedTask[Any]
 ) -> tuple[VisionModel, bytes, bytes | None]:
-    """The net on the CPU, its ONNX file, and that of its decoder if it has one."""
-    net = net.cpu() if net.mean.device.type != "cpu" else net
+    """The net as it is converted, its ONNX file, and that of its decoder if it has one."""
     if isinstance(task, GeneratesImages):
         return net, text_to_onnx(net), step_to_onnx(net)
     net = fused(net)

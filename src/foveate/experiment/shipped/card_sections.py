@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foveate import models
+from foveate import models, tasks
 from foveate.data.dataset import SPLITS, SplitName
 from foveate.data.split import file as split_file
 from foveate.experiment.limits import SPLIT_NAMES, limits_of
 from foveate.experiment.report import metric_card
 from foveate.experiment.shipped.markdown import bullets, code, escape, table
 from foveate.inference.exported.runtimes import is_decoder
+from foveate.metrics.best_weights import criterion
 from foveate.metrics.names import display_name, interval_basis
 from foveate.tasks.capabilities import GeneratesImages, Interactive
 from foveate.wording import count_noun
@@ -206,7 +207,7 @@ def training(card: ModelCard) -> list[str]:
     text = (
         f"{count_noun(results['weights'], 'parameter')}; {count_noun(results['steps'], 'step')}, "
         f"{results['epochs']:g} epochs; the weights are those of epoch {results['best_epoch']:g}, "
-        "with the lowest validation loss."
+        f"with the {criterion(tasks.find(card.run.settings.task).kept_by)}."
     )
     return [
         "## Training",

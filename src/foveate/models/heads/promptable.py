@@ -253,7 +253,7 @@ def draw_prompts(prompts: Prompts, size: tuple[int, int], shape: tuple[int, int]
         for new, old in zip(shape, size, strict=True)
     )
     # Wide enough that a click between two points of a coarse map is still visible.
-    spread = 2 * max(CLICK_SIGMA, size[0] / shape[0] / 2) ** 2
+    spread = 2 * torch.sym_max(CLICK_SIGMA, size[0] / shape[0] / 2) ** 2
     x, y, labels = prompts.clicks.unbind(2)
     down = (-((rows - y[..., None]) ** 2) / spread).exp()
     along = (-((columns - x[..., None]) ** 2) / spread).exp()

@@ -71,11 +71,17 @@ def test_a_classifier_is_trained_and_used_there(tmp_path, colours: Path):
 def test_each_task_is_trained_and_tested_there(name, tmp_path):
     data = toy_dataset(name, 60, np.random.default_rng(0))
     settings = {"task": name, "epochs": 1, "allow_errors": True, "allow_leak": True}
+    # torch enlarges maps of a subclass in another order. What rounding changes grows with each
+    # step, and Muon and Adam make whole steps of gradients that are next to nothing.
+    settings |= {"optimizer": "sgd", "lr": 0.001, "precision": "float32", "batch_size": 32}
     there = fv.train(data, out=tmp_path / "there", **settings)
     here = fv.train(data, out=tmp_path / "here", device="cpu", **settings)
-    first, second = (checkpoint.read(run.weights)[0] for run in (there, here))
-    for tensor, value in first.items():  # torch enlarges maps of a subclass in another order
-        torch.testing.assert_close(value, second[tensor], rtol=0.05, atol=0.05)
+    first, second = (checkpoint.read(run.path / "last.safetensors")[0] for run in (there, here))
+    for tensor, value in first.items():
+        if tensor.startswith("net."):
+            torch.testing.assert_close(value, second[tensor], rtol=0.001, atol=0.001)
+    losses = [[row["valid_loss"] for row in run.curves] for run in (there, here)]
+    np.testing.assert_allclose(*losses, rtol=0.001)
     assert there.test().keys() == here.test().keys()
     assert there.report_path.stat().st_size > 10_000
 

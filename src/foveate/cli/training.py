@@ -50,6 +50,10 @@ def demo(
 
     reporter = ConsoleReporter()
     shown = tasks.find(task)
+    settings = dict(shown.demo_settings)
+    if minutes is not None:
+        settings.pop("epochs", None)
+        settings["minutes"] = minutes
     with recorded(typed_command()):
         run = pipeline.train(
             shown.demo_data,
@@ -57,7 +61,7 @@ def demo(
             reporter=reporter,
             began=BEGAN,
             task=task,
-            **(shown.demo_settings if minutes is None else {"minutes": minutes}),
+            **settings,
         )
     test_split.test(run, reporter=reporter)
     _print_conclusion(run, "test")

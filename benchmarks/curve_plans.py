@@ -202,6 +202,13 @@ def held_out() -> Iterator[Plan]:
     small = {"size": 48, "epochs": 24, "valid": 32, "test": 60, **BARE}
     yield from conditions("scenes-semantic", 6, UNSEEN, few=24, many=80, **small)
     yield from others("flowers", UNSEEN, few=100, many=700, valid=150, size=32)
+    boxes = {"size": 64, "model": "efficientnet_lite0", "epochs": 16, "valid": 32, "test": 60}
+    yield from conditions("raccoon-detection", 7, UNSEEN, few=8, many=100, **boxes, **BARE)
+    yield from conditions("scenes-instance", 7, UNSEEN, few=20, many=100, **small)
+    masks = {"size": 48, "epochs": 16, "valid": 24, "test": 60, **BARE}
+    yield from conditions("nuclei-promptable", 7, UNSEEN, few=12, many=60, **masks)
+    tiny = {"size": 12, "epochs": 20, "valid": 40, "test": 60, **BARE}
+    yield from conditions("digits-text_to_image", 7, UNSEEN, few=30, many=400, **tiny)
 
 
 def others(data: str, half: str, *, few: int, many: int, valid: int, size: int) -> Iterator[Plan]:

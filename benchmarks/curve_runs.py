@@ -138,6 +138,7 @@ def make(plan: Plan, folder: Path) -> dict[str, Any]:
         "floor": rounded(max(float(task.loss_floor), 0.0)),
         "perfect": task.curve_reaches_one,
         "pretrained": settings.weights is not None,
+        "kept_by": task.kept_by,
         "fitted": found and found["train"],
         "held_out": found,
         "label_evidence": labels and asdict(labels),

@@ -97,6 +97,7 @@ def unmoved(record: Mapping[str, Any]) -> bool:
 
 def said(record: Mapping[str, Any]) -> list[str]:
     """The names of the doctor's verdicts on a recorded run."""
+    from foveate.metrics.best_weights import LOSS
     from foveate.training.doctor import LabelEvidence, diagnose
 
     curves = {
@@ -114,6 +115,7 @@ def said(record: Mapping[str, Any]) -> list[str]:
         valid_images=record["how"]["images"]["valid"],
         perfect=record["perfect"],
         pretrained=record["pretrained"],
+        kept_by=record.get("kept_by", LOSS),  # older records are all of the lowest loss
         check_labels=lambda: None if found is None else LabelEvidence(**found),
     )
     return [verdict.name for verdict in verdicts]

@@ -11,6 +11,7 @@ import pytest
 
 import foveate as fv
 from foveate.annotations import Label
+from foveate.metrics.best_weights import LOSS
 from foveate.training.doctor import LabelEvidence, diagnose
 
 # Written by benchmarks/curves.py, which says how each run was made and labelled.
@@ -38,6 +39,7 @@ def diagnosed(run):
         valid_images=run["how"]["images"]["valid"],
         perfect=run["perfect"],
         pretrained=run["pretrained"],
+        kept_by=run.get("kept_by", LOSS),
         check_labels=lambda: None if evidence is None else LabelEvidence(**evidence),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -60,6 +61,16 @@ def test_the_size_is_the_largest_whose_training_and_evaluation_the_budget_afford
     assert chosen == size
     assert found is None if note is None else note in found
     assert found is None or "--size 512" in found
+
+
+def test_few_images_are_trained_for_enough_steps(scenes, monkeypatch):
+    """Of 32 images in batches of 16, 200 steps take 100 epochs."""
+    task, data, settings = prepared(scenes, "detection", batch_size=16)
+    few = [one for one in data.samples if one.split == "train"][:32]
+    data = replace(data, samples=few + [one for one in data.samples if one.split == "valid"])
+    cost = affordable_size.Cost(LEFT / (100 * 3 * len(few) + 7 * VALID) * 3.99, 0)
+    monkeypatch.setattr(affordable_size, "_cost", lambda *_: cost)
+    assert affordable_size.affordable_size(task, data, settings, 512)[0] == 256
 
 
 def test_time_that_is_gone_makes_images_smaller(scenes, monkeypatch):

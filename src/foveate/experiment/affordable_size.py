@@ -19,7 +19,7 @@ from foveate.data.image_reading import ImageReading
 from foveate.data.resizing import fit, letterbox_size
 from foveate.data.rng import SampleRNG, sample_keys
 from foveate.errors import FoveateError
-from foveate.experiment.building import build_net
+from foveate.experiment.building import build_net, recipe_of
 from foveate.experiment.rehearsal import about_epochs, seconds_of, slowness
 from foveate.settings import Settings
 from foveate.tasks.capabilities import with_prompts
@@ -27,8 +27,8 @@ from foveate.tasks.task import Task
 from foveate.training import device
 from foveate.training.time_budget import MIN_VALIDATIONS
 
-TARGET_EPOCHS = 6
-"""Epochs that a time budget should train."""
+TARGET_EPOCHS, TARGET_STEPS = 6, 200
+"""Epochs and steps that a time budget should train: with few images, epochs are short."""
 SMALLEST = 1 / 3
 """Of the usual size: a budget that buys less than that needs more minutes."""
 OTHER_SECONDS = 12.0
@@ -61,7 +61,7 @@ def affordable_size(
     size: int,
     began: float | None = None,
 ) -> tuple[int, str | None]:
-    """The largest size, up to `size`, at which TARGET_EPOCHS epochs fit the time budget.
+    """The largest size, up to `size`, at which enough epochs and steps fit the time budget.
 
     Validation and evaluation shrink with the images too, so they are part of what is compared.
 
@@ -94,12 +94,14 @@ def affordable_size(
     epoch = 3 * cost.forward * train  # a backward pass takes about two forward passes
     elapsed = 0.0 if began is None else time.monotonic() - began
     left = 60 * settings.minutes - elapsed - OTHER_SECONDS * slowness(began)
-    share = left / (TARGET_EPOCHS * epoch + evaluation)
+    batch_size = min(settings.batch_size or recipe_of(settings).batch_size, train)
+    wanted = max(TARGET_EPOCHS, TARGET_STEPS * batch_size / max(1, train))
+    share = left / (wanted * epoch + evaluation)
     if share >= 1:
         return size, None
-    wanted = size * math.sqrt(max(share, 0.0))
+    affordable = size * math.sqrt(max(share, 0.0))
     step = 32 if size >= 128 else 8
-    chosen = min(size, max(int(wanted) // step * step, -(-smallest // step) * step))
+    chosen = min(size, max(int(affordable) // step * step, -(-smallest // step) * step))
     if chosen == size:
         return size, None
     epochs = max(0.0, left - evaluation) / epoch

@@ -18,6 +18,7 @@ from foveate.models.model import VisionModel
 from foveate.progress import Reporter
 from foveate.settings import Settings
 from foveate.tasks.capabilities import with_prompts
+from foveate.tasks.classification import Classification
 from foveate.tasks.task import Task
 from foveate.training.device import autocast, preserved_torch_state
 from foveate.training.time_budget import MIN_STEPS, MIN_TRAINING, MIN_VALIDATIONS
@@ -26,8 +27,8 @@ MIN_EPOCHS = 3
 """Epochs below which the user is advised to give more time."""
 MAX_IMAGES = 8
 """Images that are predicted to see how long it takes."""
-REPORT_SECONDS = 6.0
-"""Of processor time, for the report and the search for wrong labels."""
+REPORT_SECONDS, LABEL_SECONDS = 3.0, 3.0
+"""Of processor time, for the report, and for the search for wrong labels of a classification."""
 MAX_SLOWNESS = 4.0
 """Beyond that, it was not the processor that was waited for."""
 _WARM = 1.0  # seconds of a first call after which its preparations count for little
@@ -92,7 +93,8 @@ def rehearse(
     net.train(was_training)
     predictions = len(fitted) + task.calibration_predictions(len(valid[2]))
     # The fit to the train images takes another validation.
-    after = validation + prediction * predictions + 2 * scoring + REPORT_SECONDS * slowness(began)
+    report = REPORT_SECONDS + LABEL_SECONDS * isinstance(task, Classification)
+    after = validation + prediction * predictions + 2 * scoring + report * slowness(began)
     return Rehearsal(validation, after, len(valid[2]))
 
 

@@ -43,6 +43,10 @@ _TRIES = 12  # positions to try for a digit; if none is free enough it is left o
 _MIN_OPACITY = 0.5  # from which a pixel belongs to the digit
 
 
+Region = tuple[slice, slice]
+"""Rows and columns of a scene."""
+
+
 @dataclass(frozen=True)
 class SceneObject:
     """A digit in a scene.
@@ -88,10 +92,12 @@ def draw(id: str) -> tuple[Image, list[SceneObject]]:
         candidates = split_scans[digit]
         scan = candidates[int(which * len(candidates))]
         colour = colours[int(tint * len(colours))]
-        ink = _place(scan, colour, instances, draws)
-        if ink is not None:
-            image += ink[..., None] * (_surface(COLOURS[colour], texture, surfaces) - image)
-            mask = ink > _MIN_OPACITY
+        ink, region = _place(scan, colour, instances, draws)
+        if region is not None:
+            surface = _surface(COLOURS[colour], texture, region, surfaces)
+            image[region] += ink[..., None] * (surface - image[region])
+            mask = np.zeros((SIDE, SIDE), bool)
+            mask[region] = ink > _MIN_OPACITY
             instances = [replace(instance, mask=instance.mask & ~mask) for instance in instances]
             instances.append(SceneObject(digit, colour, mask, int(mask.sum())))
     return np.rint(np.clip(image, 0, 255)).astype(np.uint8), instances
@@ -141,15 +147,15 @@ def _grain(draws: SampleRNG) -> NDArray[np.float64]:
 
 
 def _surface(
-    colour: tuple[int, int, int], texture: NDArray[np.float64], draws: SampleRNG
+    colour: tuple[int, int, int], texture: NDArray[np.float64], region: Region, draws: SampleRNG
 ) -> NDArray[np.float64]:
-    """Draw a surface of a colour, (S, S, 3): waves of light, stains, and grain."""
+    """Draw a region of a surface of a colour, (h, w, 3): waves of light, stains, and grain."""
     angle, light, stain = map(float, draws.uniform(3)[0])
     waves = _WAVES * (1 + light)
     steps = np.linspace(-1, 1, SIDE)
     down, right = np.sin(2 * np.pi * angle) * steps, np.cos(2 * np.pi * angle) * steps
-    bright = np.sin(waves * (down[:, None] + right))
-    change = 50 * bright + (35 + 45 * stain) * texture[0] + 12 * texture[1]
+    bright = np.sin(waves * (down[region[0], None] + right[region[1]]))
+    change = 50 * bright + (35 + 45 * stain) * texture[0][region] + 12 * texture[1][region]
     surface: NDArray[np.float64] = np.array(colour, np.float64) + change[..., None]
     return surface
 
@@ -163,12 +169,13 @@ def _noise(cells: int, draws: SampleRNG) -> NDArray[np.float64]:
 
 def _place(
     scan: NDArray[np.float64], colour: str, instances: list[SceneObject], draws: SampleRNG
-) -> NDArray[np.float64] | None:
+) -> tuple[NDArray[np.float64], Region | None]:
     """Place a resized and rotated scan.
 
     Returns:
-        Its opacity over the scene, (S, S) from 0 to 1; None if every position that was tried hides
-        too much of another digit, or any of one in the same colour, which it would merge with.
+        Its opacity, (h, w) from 0 to 1, and its region of the scene; None if every position that
+        was tried hides too much of another digit, or any of one in the same colour, which it would
+        merge with.
     """
     size, turn = draws.uniform(2)[0]
     side = round(_SIZES[0] * (_SIZES[1] / _SIZES[0]) ** float(size))
@@ -181,19 +188,18 @@ def _place(
     # The edge of a pen, not the blur of the scan.
     stroke = np.clip((np.asarray(turned, np.float64) / 255 - 0.25) / 0.3, 0, 1)
     height, width = stroke.shape
+    mask, seen = stroke > _MIN_OPACITY, [np.count_nonzero(one.mask) for one in instances]
     places = draws.uniform(2 * _TRIES)[0].reshape(_TRIES, 2)
     for down, right in places:
         top, left = int(down * (SIDE - height + 1)), int(right * (SIDE - width + 1))
-        ink = np.zeros((SIDE, SIDE))
-        ink[top : top + height, left : left + width] = stroke
-        mask = ink > _MIN_OPACITY
-        hidden = [(t, np.count_nonzero(t.mask & mask), np.count_nonzero(t.mask)) for t in instances]
+        region = (slice(top, top + height), slice(left, left + width))
+        lost = [np.count_nonzero(one.mask[region] & mask) for one in instances]
         if all(
-            seen - lost >= (1 - _MAX_HIDDEN) * t.area and not (lost and t.colour == colour)
-            for t, lost, seen in hidden
+            whole - less >= (1 - _MAX_HIDDEN) * one.area and not (less and one.colour == colour)
+            for one, less, whole in zip(instances, lost, seen, strict=True)
         ):
-            return ink
-    return None
+            return stroke, region
+    return stroke, None
 
 
 def _target(instances: list[SceneObject]) -> Instances:

@@ -252,8 +252,10 @@ def draw_prompts(prompts: Prompts, size: tuple[int, int], shape: tuple[int, int]
         (torch.arange(new, device=device) + 0.5) * (old / new)
         for new, old in zip(shape, size, strict=True)
     )
-    # Wide enough that a click between two points of a coarse map is still visible.
-    spread = 2 * torch.sym_max(CLICK_SIGMA, size[0] / shape[0] / 2) ** 2
+    # Wide enough that a click between two points of a coarse map is still visible. `torch.export`
+    # does not know Python's `max`.
+    sigma: float = torch.sym_max(CLICK_SIGMA, size[0] / shape[0] / 2)  # type: ignore[assignment]
+    spread = 2 * sigma**2
     x, y, labels = prompts.clicks.unbind(2)
     down = (-((rows - y[..., None]) ** 2) / spread).exp()
     along = (-((columns - x[..., None]) ** 2) / spread).exp()

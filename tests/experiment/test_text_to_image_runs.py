@@ -73,7 +73,7 @@ def test_captions_select_the_task_and_metrics_have_intervals_and_baselines(run):
     ):
         assert title in page
     assert "Learning curves" in page
-    assert "explained" in page
+    assert "explained variance" in page
 
 
 def test_generate_writes_images_a_contact_sheet_and_a_strip(run, tmp_path):

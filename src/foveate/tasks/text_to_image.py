@@ -63,7 +63,7 @@ class TextToImage(
         evaluator: Scores generated images; None before `load_evaluator`.
     """
 
-    curve_metric = "explained"
+    curve_metric = "explained_variance"
     curve_reaches_one = False  # noise cannot be predicted
     lower_is_better = frozenset({"copies"})
     raw_metrics = frozenset({"diversity"})

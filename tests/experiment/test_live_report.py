@@ -12,6 +12,7 @@ import pytest
 import foveate as fv
 from foveate.errors import Interrupted, StorageError
 from foveate.experiment import live_report, pipeline
+from foveate.metrics.best_weights import LOSS
 from foveate.progress import NullReporter
 from foveate.report.live_chart import draw_lines
 from foveate.report.page import write_html
@@ -145,7 +146,7 @@ def test_the_page_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
         ]  # fmt: skip
 
     run = fv.Run(tmp_path, Settings.of(data="colours", model="tiny_cnn"))
-    live = live_report.LiveReport(run, "colours", "accuracy", NullReporter())
+    live = live_report.LiveReport(run, "colours", "accuracy", LOSS, NullReporter())
     now[0] = 100.0
     for _ in range(2000):
         live.validated(Progress())

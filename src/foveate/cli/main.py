@@ -32,6 +32,7 @@ from foveate.cli import (
     training,
     trials,
 )
+from foveate.cli.shared_cores import let_waiting_threads_sleep
 from foveate.errors import Cancelled, FoveateError, Interrupted
 from foveate.wording import escape_controls
 
@@ -116,6 +117,7 @@ def main() -> None:
         # File names need not be Unicode, and must be printable all the same.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    let_waiting_threads_sleep()
     several = int(os.environ.get("WORLD_SIZE") or "1") > 1
     if several and os.environ.get("RANK", "0") != "0":
         if sys.argv[1:2] not in ([name] for name in SHARED):

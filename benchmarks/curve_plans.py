@@ -80,6 +80,7 @@ def plans() -> Iterator[Plan]:
     for data in ("flowers", "sign_digits"):
         yield from damaged(data, 0, TUNED, 0.003)
     yield from second()
+    yield from third()
     yield from held_out()
 
 
@@ -196,19 +197,34 @@ def second() -> Iterator[Plan]:
     yield from conditions("scenes-promptable", 5, TUNED, few=24, many=48, **small)
 
 
+def third() -> Iterator[Plan]:
+    """Held out at first, seed 8 after seed 7; what was wrong changed the rules."""
+    boxes = {"size": 64, "model": "efficientnet_lite0", "epochs": 16, "valid": 32, "test": 60}
+    yield from conditions("raccoon-detection", 7, TUNED, few=8, many=100, **boxes, **BARE)
+    instances = {"size": 48, "epochs": 24, "valid": 32, "test": 60, **BARE}
+    # A rate of 3 ended in nan before the first validation, which needs no doctor.
+    instances["high"] = {"optimizer": "sgd", "lr": 0.3}
+    yield from conditions("scenes-instance", 7, TUNED, few=20, many=100, **instances)
+    masks = {"size": 48, "epochs": 16, "valid": 24, "test": 60, **BARE}
+    yield from conditions("nuclei-promptable", 7, TUNED, few=12, many=60, **masks)
+    tiny = {"size": 12, "epochs": 20, "valid": 40, "test": 60, **BARE}
+    yield from conditions("digits-text_to_image", 7, TUNED, few=30, many=400, **tiny)
+    boxes = {"size": 64, "epochs": 18, "valid": 32, "test": 60}
+    yield from conditions("bccd-detection", 8, TUNED, few=8, many=80, **boxes, **BARE)
+    masks = {"size": 56, "epochs": 20, "valid": 24, "test": 60, **BARE}
+    masks["high"] = {"optimizer": "sgd", "lr": 0.3}
+    yield from conditions("nuclei-instance", 8, TUNED, few=8, many=60, **masks)
+    yield from conditions("scenes-promptable", 8, TUNED, few=16, many=80, **masks)
+    tiny = {"size": 16, "epochs": 14, "valid": 40, "test": 60, **BARE}
+    yield from conditions("duos-text_to_image", 8, TUNED, few=30, many=400, **tiny)
+
+
 def held_out() -> Iterator[Plan]:
     """Runs that nobody looked at before the rules stood."""
     yield from others("cifar10", UNSEEN, few=150, many=800, valid=100, size=24)
     small = {"size": 48, "epochs": 24, "valid": 32, "test": 60, **BARE}
     yield from conditions("scenes-semantic", 6, UNSEEN, few=24, many=80, **small)
     yield from others("flowers", UNSEEN, few=100, many=700, valid=150, size=32)
-    boxes = {"size": 64, "model": "efficientnet_lite0", "epochs": 16, "valid": 32, "test": 60}
-    yield from conditions("raccoon-detection", 7, UNSEEN, few=8, many=100, **boxes, **BARE)
-    yield from conditions("scenes-instance", 7, UNSEEN, few=20, many=100, **small)
-    masks = {"size": 48, "epochs": 16, "valid": 24, "test": 60, **BARE}
-    yield from conditions("nuclei-promptable", 7, UNSEEN, few=12, many=60, **masks)
-    tiny = {"size": 12, "epochs": 20, "valid": 40, "test": 60, **BARE}
-    yield from conditions("digits-text_to_image", 7, UNSEEN, few=30, many=400, **tiny)
 
 
 def others(data: str, half: str, *, few: int, many: int, valid: int, size: int) -> Iterator[Plan]:

@@ -96,8 +96,8 @@ def prepared_run(plan: Plan, folder: Path) -> Iterator[tuple[Any, Any]]:
             yield run, collect(run, defined, NullReporter())
 
 
-def make(plan: Plan, folder: Path) -> dict[str, Any]:
-    """Train a run; its curves, and what its held-out images say."""
+def make(plan: Plan, folder: Path) -> dict[str, Any] | None:
+    """Train a run; its curves, and what its held-out images say. None if it had no validation."""
     from foveate.errors import Diverged
     from foveate.experiment.evaluate import fit_evaluator
     from foveate.experiment.probing import check_labels
@@ -123,6 +123,8 @@ def make(plan: Plan, folder: Path) -> dict[str, Any]:
         task = type(prepared.task).from_settings(
             prepared.images.dataset, settings, targets, hflip=False
         )
+    if not rows:
+        return None
     rows = [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
     return {
         "name": plan.name,

@@ -163,13 +163,16 @@ def main() -> None:
     if given.command == "make":
         for plan in plans():
             if given.only in plan.name and all(plan.name != one["name"] for one in records):
-                records.append(make(plan, given.data))
+                made = make(plan, given.data)
+                if made is None:
+                    print(plan.name, "diverged before the first validation")
+                    continue
+                records.append(made)
                 for record in records:
                     record["label"] = label(record, records)
                 RECORD.write_text(
                     "[\n" + ",\n".join(json.dumps(record) for record in records) + "\n]\n"
                 )
-                made = records[-1]
                 print(plan.name, made["label"], made["held_out"], made["seconds"], flush=True)
     else:
         for half in ("tuned", "held out"):

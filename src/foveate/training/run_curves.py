@@ -38,6 +38,7 @@ class RunCurves:
         best_loss: Their validation loss.
         margin: Two standard errors of `kept`; 0 if the number of images is not known.
         untrained: Whether they are those that training began with.
+        last: Whether they are those that training ended with.
         perfect: Whether a model that fits its train images reaches 1.
     """
 
@@ -53,6 +54,7 @@ class RunCurves:
     best_loss: float
     margin: float
     untrained: bool
+    last: bool
     perfect: bool
 
     @classmethod
@@ -73,7 +75,7 @@ class RunCurves:
         # The variance of values from 0 to 1 is at most that of as many zeros and ones of the same
         # mean (Bhatia and Davis, 2000), so this holds for every metric that is a mean over images.
         margin = 2 * math.sqrt(kept * (1 - kept) / valid_images) if valid_images else 0.0
-        untrained = best is rows[0] and best["step"] == 0
+        untrained, last = best is rows[0] and best["step"] == 0, best is rows[-1]
         rows = [row for row in rows if row["step"] > 0]  # before it stands what training began with
         train_metric = _filled([row[f"train_{metric}"] for row in rows])
         return cls(
@@ -89,6 +91,7 @@ class RunCurves:
             _or_infinite(best["valid_loss"] - floor),
             margin,
             untrained,
+            last,
             perfect,
         )
 

@@ -16,6 +16,9 @@ from one epoch to the next."""
 EXPLODED = 100
 """Times its end that a validation loss was where the first steps blew up a model that stays poor:
 no model that learns so much is poor."""
+LEFT = 10
+"""Times its lowest value that a validation loss ends at where a poor model was lost: overfitting
+raises it too, but that model knows its train images."""
 
 
 def too_high(curves: RunCurves) -> Diagnosis | None:
@@ -35,6 +38,11 @@ def too_high(curves: RunCurves) -> Diagnosis | None:
         how = f"training loss was {highest:.3g} at its highest and stayed at {end:.3g}"
     elif _poor(curves) and len(train) >= MIN_ROWS and end > 1.01 * train[0]:
         how = f"training loss rose from {train[0]:.3g} to {end:.3g}"
+    elif _poor(curves) and end_of(curves.valid) > LEFT * min(curves.valid):
+        how = (
+            f"validation loss rose from {min(curves.valid):.3g} to {end_of(curves.valid):.3g}, and "
+            "the model did not even learn the train images"
+        )
     elif _poor(curves) and max(curves.valid) > EXPLODED * end_of(curves.valid):
         how = (
             f"validation loss was {max(curves.valid):.3g} at its highest and is "
@@ -101,7 +109,7 @@ def stuck(curves: RunCurves) -> Diagnosis | None:
     start, end = curves.train[0], end_of(curves.train)
     near = 0.01 * abs(start), 0.01 * abs(curves.valid[0])
     still = abs(end - start) < near[0] or max(curves.valid) - min(curves.valid) < near[1]
-    if not still or not _poor(curves) or len(curves.train) < MIN_ROWS:
+    if not still or _fitted(curves) >= 1 - MISFIT or len(curves.train) < MIN_ROWS:
         return None
     return unclear(
         f"The validation loss was {curves.valid[0]:.3g} at first and is {curves.valid[-1]:.3g} at "
@@ -131,4 +139,9 @@ def worse_from_start(curves: RunCurves) -> Diagnosis | None:
 
 def _poor(curves: RunCurves) -> bool:
     """Whether many train images are still wrong, where all of them could be right."""
-    return curves.perfect and max(curves.fitted, end_of(curves.train_metric)) < 1 - MISFIT
+    return curves.perfect and _fitted(curves) < 1 - MISFIT
+
+
+def _fitted(curves: RunCurves) -> float:
+    """The metric on train images, of the kept weights or of the last ones."""
+    return max(curves.fitted, end_of(curves.train_metric))

@@ -25,7 +25,7 @@ def is_busy() -> bool:
     """Whether other programs run now and kept half of the cores busy in the last minute."""
     try:
         mean, _, _, threads, _ = LOAD.read_text().split()
-    except OSError:  # another system, whose threads wait in another way
+    except (OSError, ValueError):  # another system, whose threads wait in another way
         return False
     running = int(threads.split("/")[0]) - 1  # one of them is this program's
     return running > 0 and float(mean) >= (os.cpu_count() or 1) / 2

@@ -153,9 +153,10 @@ def _short(curves: RunCurves, minutes: float | None) -> Diagnosis | None:
     elif few and curves.fitted < 1 - MISFIT and end_of(train) < 0.95 * train[curves.half]:
         if end_of(valid) >= valid[curves.half]:  # training becomes easier too, where mosaics end
             return unclear(
-                f"In the second half of the run the training loss fell to {end_of(train):.3g}, and "
-                f"the validation loss rose to {end_of(valid):.3g}: {curves.epochs[-1]:g} epochs do "
-                "not show whether the steps are too long, too short, or too few.",
+                f"In the second half of the run the training loss fell to {end_of(train):.3g}, but "
+                f"the validation loss, {end_of(valid):.3g} at the end, did not fall: "
+                f"{curves.epochs[-1]:g} epochs do not show whether the steps are too long, too "
+                "short, or too few.",
                 f"{longer} Or let the learning rate be measured (--lr find).",
             )
         text = (

@@ -174,7 +174,7 @@ def fit(
 
         def validation_due() -> bool:
             return progress.step >= progress.total or time_budget.validation_due(
-                progress.segments, progress.step, batches.per_epoch
+                progress.segments, progress.step, batches.per_epoch, progress.validations
             )
 
         try:

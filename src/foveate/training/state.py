@@ -55,6 +55,11 @@ class Progress:
         return self.segments[-1][2]
 
     @property
+    def validations(self) -> int:
+        """Validations after the first step."""
+        return len(self.rows) - (len(self.rows) > 0 and self.rows[0]["step"] == 0)
+
+    @property
     def epoch_loss(self) -> float:
         """Mean training loss of the epoch that is under way."""
         return self.loss_sum / self.loss_batches

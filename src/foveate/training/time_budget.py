@@ -55,21 +55,25 @@ def _on_line(segments: Sequence[tuple[int, float, int]], steps: float) -> float:
     return done + (1 - done) * (steps - first) / (total - first)
 
 
-def validation_due(segments: Sequence[tuple[int, float, int]], step: int, per_epoch: int) -> bool:
+def validation_due(
+    segments: Sequence[tuple[int, float, int]], step: int, per_epoch: int, validations: int
+) -> bool:
     """Whether the net is validated after so many steps, before the last one.
 
     That is at the end of each epoch. A run of fewer than MIN_VALIDATIONS epochs is validated in
-    equal shares of its progress instead, so that its curves can be read.
+    equal shares of its progress instead, so that its curves can be read. Where an estimate changes
+    which of these it is, no share passes without its validation.
 
     Args:
         segments: The run's progress. Those that follow later change nothing here.
         step: Steps that are done.
         per_epoch: Steps of an epoch.
+        validations: Those that were made after the first step.
     """
+    if validations < _validations(segments, step):
+        return True
     total = next(segment for segment in reversed(segments) if segment[0] <= step)[2]
-    if total >= MIN_VALIDATIONS * per_epoch:
-        return step % per_epoch == 0
-    return _validations(segments, step) > _validations(segments, step - 1)
+    return total >= MIN_VALIDATIONS * per_epoch and step % per_epoch == 0
 
 
 def _validations(segments: Sequence[tuple[int, float, int]], step: int) -> int:

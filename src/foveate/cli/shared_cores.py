@@ -8,6 +8,7 @@ from pathlib import Path
 LOAD = Path("/proc/loadavg")
 """Linux's file of how busy the machine is: "1.52 0.80 0.61 3/512 4211"."""
 SPINS = "1000"
+"""Turns that a thread waits before it sleeps."""
 
 
 def let_waiting_threads_sleep() -> None:

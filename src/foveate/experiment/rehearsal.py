@@ -93,7 +93,7 @@ def rehearse(
     net.train(was_training)
     predictions = len(fitted) + task.calibration_predictions(len(valid[2]))
     # The fit to the train images takes another validation.
-    report = REPORT_SECONDS + LABEL_SECONDS * isinstance(task, Classification)
+    report = REPORT_SECONDS + (LABEL_SECONDS if isinstance(task, Classification) else 0.0)
     after = validation + prediction * predictions + 2 * scoring + report * slowness(began)
     return Rehearsal(validation, after, len(valid[2]))
 

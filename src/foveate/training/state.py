@@ -57,7 +57,8 @@ class Progress:
     @property
     def validations(self) -> int:
         """Validations after the first step."""
-        return len(self.rows) - (len(self.rows) > 0 and self.rows[0]["step"] == 0)
+        before = 1 if self.rows and self.rows[0]["step"] == 0 else 0
+        return len(self.rows) - before
 
     @property
     def epoch_loss(self) -> float:

@@ -16,9 +16,9 @@ from one epoch to the next."""
 EXPLODED = 100
 """Times its end that a validation loss was where the first steps blew up a model that stays poor:
 no model that learns so much is poor."""
-LEFT = 10
-"""Times its lowest value that a validation loss ends at where a poor model was lost: overfitting
-raises it too, but that model knows its train images."""
+RISEN = 10
+"""Times its lowest value that a validation loss ends at where the steps of a poor model are too
+long: overfitting raises it too, but that model knows its train images."""
 
 
 def too_high(curves: RunCurves) -> Diagnosis | None:
@@ -38,7 +38,7 @@ def too_high(curves: RunCurves) -> Diagnosis | None:
         how = f"training loss was {highest:.3g} at its highest and stayed at {end:.3g}"
     elif _poor(curves) and len(train) >= MIN_ROWS and end > 1.01 * train[0]:
         how = f"training loss rose from {train[0]:.3g} to {end:.3g}"
-    elif _poor(curves) and end_of(curves.valid) > LEFT * min(curves.valid):
+    elif _poor(curves) and end_of(curves.valid) > RISEN * min(curves.valid):
         how = (
             f"validation loss rose from {min(curves.valid):.3g} to {end_of(curves.valid):.3g}, and "
             "the model did not even learn the train images"

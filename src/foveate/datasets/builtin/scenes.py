@@ -92,8 +92,9 @@ def draw(id: str) -> tuple[Image, list[SceneObject]]:
         candidates = split_scans[digit]
         scan = candidates[int(which * len(candidates))]
         colour = colours[int(tint * len(colours))]
-        ink, region = _place(scan, colour, instances, draws)
-        if region is not None:
+        placed = _place(scan, colour, instances, draws)
+        if placed is not None:
+            ink, region = placed
             surface = _surface(COLOURS[colour], texture, region, surfaces)
             image[region] += ink[..., None] * (surface - image[region])
             mask = np.zeros((SIDE, SIDE), bool)
@@ -169,7 +170,7 @@ def _noise(cells: int, draws: SampleRNG) -> NDArray[np.float64]:
 
 def _place(
     scan: NDArray[np.float64], colour: str, instances: list[SceneObject], draws: SampleRNG
-) -> tuple[NDArray[np.float64], Region | None]:
+) -> tuple[NDArray[np.float64], Region] | None:
     """Place a resized and rotated scan.
 
     Returns:
@@ -199,7 +200,7 @@ def _place(
             for one, less, whole in zip(instances, lost, seen, strict=True)
         ):
             return stroke, region
-    return stroke, None
+    return None
 
 
 def _target(instances: list[SceneObject]) -> Instances:

@@ -253,8 +253,8 @@ def _():
 
     So the last weights are not the best ones. Keep the weights with the lowest *validation* loss:
     **early stopping**. foveate validates as it trains, and writes the weights to
-    `best.safetensors` whenever the validation loss reaches a new low. (Only detectors are kept by
-    their metric: the next score that their loss asks for depends on the last boxes.)
+    `best.safetensors` whenever the validation loss reaches a new low. (Of a detector it
+    writes those with the highest mAP50: its loss asks poor boxes for low scores, which is easy.)
     """)
     return
 

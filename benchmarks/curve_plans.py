@@ -225,6 +225,18 @@ def held_out() -> Iterator[Plan]:
     small = {"size": 48, "epochs": 24, "valid": 32, "test": 60, **BARE}
     yield from conditions("scenes-semantic", 6, UNSEEN, few=24, many=80, **small)
     yield from others("flowers", UNSEEN, few=100, many=700, valid=150, size=32)
+    boxes = {"size": 80, "epochs": 16, "valid": 32, "test": 60, **BARE}
+    yield from conditions("scenes-detection", 9, UNSEEN, few=16, many=120, **boxes)
+    yield from conditions("raccoon-detection", 9, UNSEEN, few=10, many=90, **boxes)
+    masks = {"size": 64, "epochs": 20, "valid": 30, "test": 60, **BARE}
+    masks["high"] = {"optimizer": "sgd", "lr": 0.5}
+    yield from conditions("scenes-instance", 9, UNSEEN, few=16, many=90, **masks)
+    yield from conditions("nuclei-instance", 9, UNSEEN, few=6, many=50, **masks)
+    yield from conditions("scenes-promptable", 9, UNSEEN, few=20, many=100, **masks)
+    yield from conditions("nuclei-promptable", 9, UNSEEN, few=8, many=50, **masks)
+    tiny = {"size": 16, "epochs": 16, "valid": 50, "test": 60, **BARE}
+    yield from conditions("mnist-text_to_image", 9, UNSEEN, few=40, many=500, **tiny)
+    yield from conditions("fashion-text_to_image", 9, UNSEEN, few=40, many=500, **tiny)
 
 
 def others(data: str, half: str, *, few: int, many: int, valid: int, size: int) -> Iterator[Plan]:

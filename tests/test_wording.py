@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from foveate.wording import percent
+from foveate.wording import one_decimal, percent
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,10 @@ def test_no_share_between_is_shown_as_all_or_nothing():
     for share in 10 ** np.linspace(-8, -0.01, 200):
         for one in (share, 1 - share):
             assert percent(float(one)) not in ("0.0%", "100.0%", "0.00%", "100.00%")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(12, "12"), (12.0, "12"), (62.532, "62.5"), (0.04, "0"), (99.96, "100")]
+)
+def test_a_number_has_a_decimal_where_it_is_not_whole(number, text):
+    assert one_decimal(number) == text

@@ -20,6 +20,8 @@ FORMAT = 2
 MAX_SIZE = 16384
 """Largest side in pixels that images are trained at: a validation image is predicted as a whole."""
 MAX_STEPS = 10**9
+RECORDED = ("format", "model_reason", "command")
+"""Settings that foveate writes itself."""
 MAX_VALUE = 10**12
 """Largest black, white or number of pixels that can be set."""
 
@@ -277,17 +279,22 @@ _EXPECTED_TEXTS = {
 
 
 def check_setting_names(names: Iterable[str]) -> None:
-    """Check that each of the names is that of a setting.
-
-    Raises:
-        SettingError: One is not; the message names the nearest.
-    """
+    """Raise SettingError for a name that is no setting; it names the nearest."""
     for name in names:
         if name not in Settings.model_fields:
+            others = [known for known in Settings.model_fields if known not in RECORDED]
             raise SettingError(
-                f"there is no setting {name!r}{did_you_mean(name, Settings.model_fields)}",
-                remedy=f"Settings: {', '.join(Settings.model_fields)}.",
+                f"there is no setting {name!r}{did_you_mean(name, others)}",
+                remedy=f"Settings: {', '.join(others)}. Their meaning: foveate settings",
             )
+
+
+def check_given(names: Iterable[str]) -> None:
+    """Raise SettingError for a name that is no setting, or that foveate itself records."""
+    for name in names:
+        check_setting_names([name])
+        if name in RECORDED:
+            raise SettingError("it is recorded by foveate and cannot be given", where=name)
 
 
 def _message(error: ValidationError) -> str:

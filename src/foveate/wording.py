@@ -41,6 +41,11 @@ def percent(share: float) -> str:
 _ROUNDING = 1e-9  # of a mean: not a share of images
 
 
+def one_decimal(number: float) -> str:
+    """Write a number with a decimal, if it is not whole: "12", "62.5"."""
+    return f"{round(number, 1):g}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a message on an unknown name: "; did you mean 'cat'?", or "" if none is near."""
     by_folded = {one.casefold(): one for one in sorted(known)}

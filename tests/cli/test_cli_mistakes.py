@@ -30,6 +30,7 @@ from helpers.command_line import refused, run_cli
         (["--lr", "fast"], "lr"),
         (["--epochs", "0"], "epochs"),
         (["--set", "nonsense=1"], "no setting 'nonsense'"),
+        (["--set", "command=foveate"], "command: it is recorded by foveate"),
         (["--set", "nonsense"], "KEY=VALUE"),
         (["--set", "fractions=[0.5, 0.5, 0.5]"], "sum to 1"),
         (["--size", "2"], "size"),

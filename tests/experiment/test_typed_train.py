@@ -78,7 +78,7 @@ def test_an_unknown_keyword_is_refused_with_the_nearest(name, colours):
 
 @pytest.mark.parametrize("name", sorted(RECORDED - {"data"}))
 def test_what_foveate_records_cannot_be_given(name, colours):
-    with pytest.raises(SettingError, match=f"{name} is recorded by foveate"):
+    with pytest.raises(SettingError, match=f"{name}: it is recorded by foveate"):
         fv.train(colours, **{name: 2})
 
 

@@ -273,9 +273,9 @@ def check_names(settings: dict[str, Any]) -> None:
         from foveate import formats  # takes half a second
 
         formats.find(data_format)
-    from foveate.settings import check_setting_names
+    from foveate.settings import check_given
 
-    check_setting_names(settings)
+    check_given(settings)
 
 
 def parse_reading(pairs: list[str] | None, reading: ImageReading) -> ImageReading:

@@ -6,7 +6,7 @@ import shlex
 
 from foveate import models, tasks
 from foveate.experiment.run_folder import RunFolder
-from foveate.settings import Settings
+from foveate.settings import RECORDED, Settings
 
 _OPTIONS = (
     "task",
@@ -24,7 +24,6 @@ _OPTIONS = (
     "split",
     "rare_classes",
 )
-_RECORDED = ("command", "model_reason")
 _SWITCHES = ("allow_leak", "drop_leaks", "allow_skipped", "allow_errors")
 
 
@@ -35,7 +34,7 @@ def command_line(run: RunFolder) -> str:
     changed = {
         name: value
         for name, value in run.settings.model_dump(mode="json").items()
-        if name == "model" or (value != usual[name] and name not in _RECORDED)
+        if name == "model" or (value != usual[name] and name not in RECORDED)
     }
     if changed.get("device") == "cpu":
         del changed["device"]  # what most machines have

@@ -11,12 +11,11 @@ from typing import Any, Literal, Never
 from foveate import processes
 from foveate.console import choose_reporter
 from foveate.data.dataset import Dataset
-from foveate.errors import SettingError
 from foveate.experiment import pipeline
 from foveate.experiment.run import Run, as_run
 from foveate.experiment.verdict import conclusion
 from foveate.progress import Reporter
-from foveate.settings import Settings, check_setting_names
+from foveate.settings import Settings, check_given
 
 
 class _TaskDefault:
@@ -164,7 +163,7 @@ def train(
         Interrupted: Ctrl-C or SIGTERM; the run can be resumed.
     """
     given = {name: value for name, value in locals().items() if name in _DEFAULTS}
-    _refuse(unknown)
+    check_given(unknown)
     settings = {
         name: value
         for name, value in given.items()
@@ -183,10 +182,3 @@ _DEFAULTS: dict[str, Any] = {
     for name, value in (train.__kwdefaults__ or {}).items()
     if name in Settings.model_fields
 }
-
-
-def _refuse(unknown: dict[str, Any]) -> None:
-    """Raise SettingError for a name that is no setting, and for what foveate itself records."""
-    check_setting_names(unknown)
-    for name in unknown:
-        raise SettingError(f"{name} is recorded by foveate and cannot be given", where=name)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from foveate.metrics.best_weights import LOSS, best_row, criterion
 from foveate.metrics.names import display_name
 from foveate.report.panels import LegendEntry, Plot
-from foveate.wording import count_noun
+from foveate.wording import count_noun, one_decimal
 
 # Matplotlib draws with these colours; the page replaces them by its CSS variables.
 _INK, _MUTED, _LINE, _MODEL, _OTHER = "#1b1f24", "#656d77", "#d9dde2", "#0a66c2", "#b4560b"
@@ -84,11 +84,11 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], metric: str, kept_by: str
         return Plot(svgs, f"{title}. No validation loss is a finite number.", legend)
     losses, epochs = ([row[name] for row in rows] for name in ("valid_loss", "epoch"))
     alt = (
-        f"{title}. The validation loss is {losses[0]:.3g} at epoch {epochs[0]:g}, "
-        f"{losses[best]:.3g} at epoch {epochs[best]:g}, which has the {criterion(kept_by)}, "
-        f"and {losses[-1]:.3g} at the end."
+        f"{title}. The validation loss is {losses[0]:.3g} at epoch {one_decimal(epochs[0])}, "
+        f"{losses[best]:.3g} at epoch {one_decimal(epochs[best])}, which has the "
+        f"{criterion(kept_by)}, and {losses[-1]:.3g} at the end."
     )
-    legend.append(LegendEntry(f"best weights, epoch {epochs[best]:g}", "best"))
+    legend.append(LegendEntry(f"best weights, epoch {one_decimal(epochs[best])}", "best"))
     return Plot(svgs, alt, legend)
 
 
@@ -128,7 +128,11 @@ def draw_curves(
     elif values.size and values.min() >= 0 and values.max() <= 1:
         axis.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
     if len(rows) == 1:
-        axis.set(xlim=(epochs[0] - 1, epochs[0] + 1), xticks=epochs, xticklabels=[f"{epochs[0]:g}"])
+        axis.set(
+            xlim=(epochs[0] - 1, epochs[0] + 1),
+            xticks=epochs,
+            xticklabels=[f"{one_decimal(epochs[0])}"],
+        )
     elif rows and epochs[-1] >= 2:
         axis.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
     axis.set_title(title)

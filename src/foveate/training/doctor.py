@@ -18,7 +18,7 @@ from foveate.training.curves import CurveRow
 from foveate.training.diagnosis import Diagnosis, unclear
 from foveate.training.run_curves import FEW_EPOCHS, GAP, MIN_ROWS, MISFIT, RunCurves, end_of
 from foveate.training.step_length import stuck, too_high, too_low, worse_from_start
-from foveate.wording import count_noun
+from foveate.wording import count_noun, one_decimal
 
 GAINS = 0.04, 0.10
 """Points of the metric that the second half of a run still brings where it is too short: of one of
@@ -123,8 +123,8 @@ def _overfitting(curves: RunCurves) -> Diagnosis | None:
         return None
     if end_of(valid) > 1.1 * valid[best] and end_of(curves.train) < 0.95 * curves.train[best]:
         text += (
-            f", whose loss rose from epoch {curves.epochs[best]:g} on ({valid[best]:.3g} to "
-            f"{valid[-1]:.3g})"
+            f", whose loss rose from epoch {one_decimal(curves.epochs[best])} on "
+            f"({valid[best]:.3g} to {valid[-1]:.3g})"
         )
     return Diagnosis(
         "overfitting",
@@ -155,8 +155,8 @@ def _short(curves: RunCurves, minutes: float | None) -> Diagnosis | None:
             return unclear(
                 f"In the second half of the run the training loss fell to {end_of(train):.3g}, but "
                 f"the validation loss, {end_of(valid):.3g} at the end, did not fall: "
-                f"{curves.epochs[-1]:g} epochs do not show whether the steps are too long, too "
-                "short, or too few.",
+                f"{one_decimal(curves.epochs[-1])} epochs do not show whether the steps are too "
+                "long, too short, or too few.",
                 f"{longer} Or let the learning rate be measured (--lr find).",
             )
         text = (
@@ -258,7 +258,7 @@ def _healthy(curves: RunCurves) -> Diagnosis:
         "healthy",
         f"{title_name(curves.metric)} is {curves.fitted:.1%} on the train images and "
         f"{curves.kept:.1%} on the validation images, which is no sign of over- or underfitting. "
-        f"The validation loss was lowest at epoch {curves.epochs[curves.best]:g}.",
+        f"The validation loss was lowest at epoch {one_decimal(curves.epochs[curves.best])}.",
         "For more: "
         + (
             "more images, or stronger augmentation (--set augment=strong)."

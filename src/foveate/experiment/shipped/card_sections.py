@@ -18,7 +18,7 @@ from foveate.inference.exported.runtimes import is_decoder
 from foveate.metrics.best_weights import criterion
 from foveate.metrics.names import display_name, interval_basis
 from foveate.tasks.capabilities import GeneratesImages, Interactive
-from foveate.wording import count_noun
+from foveate.wording import count_noun, one_decimal
 
 if TYPE_CHECKING:
     from foveate.experiment.shipped.card import ModelCard
@@ -206,8 +206,9 @@ def training(card: ModelCard) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     text = (
         f"{count_noun(results['weights'], 'parameter')}; {count_noun(results['steps'], 'step')}, "
-        f"{results['epochs']:g} epochs; the weights are those of epoch {results['best_epoch']:g}, "
-        f"with the {criterion(tasks.find(card.run.settings.task).kept_by)}."
+        f"{one_decimal(results['epochs'])} epochs; the weights are those of epoch "
+        f"{one_decimal(results['best_epoch'])}, with the "
+        f"{criterion(tasks.find(card.run.settings.task).kept_by)}."
     )
     return [
         "## Training",

@@ -278,26 +278,3 @@ def test_a_pixel_cannot_be_inside_and_outside():
 def test_a_box_without_a_pixel_of_the_image_is_refused(box):
     with pytest.raises(SettingError, match="left, top, right and bottom are expected"):
         make_predictor().box(*box)
-
-
-@pytest.mark.parametrize("name", ["tiny_encoder", "tiny_cnn"])
-def test_what_prompts_share_changes_no_mask(name):
-    head, generator = built(name), torch.Generator().manual_seed(1)
-    for module in head.modules():  # so that folding and splitting have something to get wrong
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.normal_(module.running_mean)
-            torch.nn.init.uniform_(module.weight, 0.5, 2)
-    images = torch.randn(2, 3, 64, 64, generator=generator)
-    prompts = Prompts(
-        torch.tensor([0, 1, 1]),
-        torch.tensor(
-            [[[9.0, 9, 1], [30, 8, 0]], [[40.0, 50, 1], [0, 0, NO_CLICK]], [[1.0, 2, 0]] * 2]
-        ),
-        torch.tensor([[0.0] * 4, [5, 6, 40, 50], [0.0] * 4]),
-        torch.randn(3, 64, 64, generator=generator),
-    )
-    with torch.no_grad():
-        maps = head.encode(images)
-        plain, quick = (head.decode(maps, prompts, one) for one in (None, head.share(maps)))
-    for one, other in ((plain.masks, quick.masks), (plain.iou_logits, quick.iou_logits)):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)

@@ -24,7 +24,7 @@ from foveate.models.model import VisionModel
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-_FORMAT = 1  # of the converted nets; another number has them all converted again
+_FORMAT = 2  # of the converted nets; another number has them all converted again
 _MAX_FILES = 32  # in the cache
 _TOLERANCE = 1e-3  # of the largest output
 

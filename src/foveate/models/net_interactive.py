@@ -39,7 +39,6 @@ class NetInteractivePredictor(InteractivePredictor):
         ((_, batch),) = net.padded_batches(images, len(images) * net.size**2)
         self.padded_size = (batch.shape[2], batch.shape[3])
         self.maps = net.encode(batch)
-        self.shared = self.body.share(self.maps)
 
     def to_logits(self, mask: NDArray[np.bool_]) -> Tensor:
         """Convert a mask (H, W) to logits (1, h, w) of the padded input."""
@@ -69,7 +68,7 @@ class NetInteractivePredictor(InteractivePredictor):
             torch.from_numpy(corners).to(device),
             torch.zeros(count, *self.padded_size, device=device) if logits is None else logits,
         )
-        return self.body.decode(self.maps, prompts, self.shared)
+        return self.body.decode(self.maps, prompts)
 
     def to_masks(self, logits: Tensor) -> NDArray[np.bool_]:
         """Convert logits (N, h, w) to masks (N, H, W) in the image's pixels."""

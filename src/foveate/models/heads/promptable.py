@@ -28,6 +28,9 @@ ROUNDS = 3
 """Prompts in a training step; each after the first clicks where the last prediction is wrong."""
 CLICK_SIGMA = 3.0
 """Standard deviation of a click's Gaussian in pixels."""
+PROMPT_CHANNELS = 8
+"""Clicks inside and outside, box, earlier mask, and the similarity of features and of colours to
+the clicks inside and outside."""
 EMBEDDING_WIDTH = 16
 """Width of the embeddings whose cosine similarity compares two positions."""
 COLOUR_SIGMA = 0.5
@@ -83,19 +86,26 @@ class MaskPrediction:
         return ious
 
 
-@dataclass(frozen=True)
-class SharedMap:
-    """What all prompts in an image share, of one level.
+class Fusion(nn.Module):
+    """The first layer of the decoder at one level: the sum of two convolutions.
 
-    Attributes:
-        fused: (B, W, h, w) the part of the first convolution that sees the features.
-        unit: (B, E, h, w) embeddings of length 1.
-        weight: (W, 8, 3, 3) of the convolution, for the channels of the prompts.
+    One sees the features, is computed by `PromptableHead.encode` and shared by all prompts in the
+    image; the other sees the prompts. Each has its own batch normalisation, which `models.fused`
+    can fold into it.
+
+    Args:
+        channels: Of the features.
+        width: Of the result.
     """
 
-    fused: Tensor
-    unit: Tensor
-    weight: Tensor
+    def __init__(self, channels: int, width: int):
+        super().__init__()
+        self.features = convolution(channels, width)[:-1]  # without ReLU
+        self.prompts = convolution(PROMPT_CHANNELS, width)[:-1]
+
+    def forward(self, features: Tensor, prompts: Tensor) -> Tensor:
+        """Add the prompts (N, PROMPT_CHANNELS, h, w) to what was made of the features."""
+        return F.relu(features + self.prompts(prompts))
 
 
 class PromptableHead(nn.Module):
@@ -112,12 +122,8 @@ class PromptableHead(nn.Module):
         self.levels, channels = levels, [backbone.channels[level] for level in levels]
         strides = [backbone.strides[level] for level in levels]
         self.embeddings = nn.ModuleList(nn.Conv2d(c, EMBEDDING_WIDTH, 1) for c in channels)
-        # Eight prompt channels: clicks inside and outside, box, earlier mask, and the similarity
-        # of features and of colours to the clicks inside and outside.
         widths = [min(c, MAX_WIDTH) for c in channels]
-        self.fusions = nn.ModuleList(
-            convolution(c + 8, width) for c, width in zip(channels, widths, strict=True)
-        )
+        self.fusions = nn.ModuleList(map(Fusion, channels, widths))
         self.decoder = Decoder(widths, strides)
         self.candidates = SkipSumHead(self.decoder.channels, self.decoder.strides, CANDIDATES)
         self.iou_level = min(
@@ -128,70 +134,40 @@ class PromptableHead(nn.Module):
         )
 
     def encode(self, images: Tensor) -> list[Tensor]:
-        """Encode images once, for any number of prompts.
+        """Compute once what all prompts in these images share.
 
         Args:
             images: (B, C, H, W) float.
 
         Returns:
-            The images and their feature maps.
+            The images; then two maps of each level: what `Fusion` makes of its features, and
+            embeddings (B, EMBEDDING_WIDTH, h, w) of length 1.
         """
-        maps = self.backbone(images)
-        return [images, *(maps[level] for level in self.levels)]
+        features, maps = self.backbone(images), [images]
+        for level, embed, fusion in zip(self.levels, self.embeddings, self.fusions, strict=True):
+            assert isinstance(fusion, Fusion)
+            x = features[level]
+            maps += [fusion.features(x), F.normalize(embed(x).float(), dim=1)]
+        return maps
 
-    def share(self, maps: Sequence[Tensor]) -> list[SharedMap]:
-        """Compute once what all prompts in these images share; see `decode`.
-
-        Args:
-            maps: The output of `encode`.
-        """
-        shared = []
-        for image_map, embed, fuse in zip(maps[1:], self.embeddings, self.fusions, strict=True):
-            assert isinstance(fuse, nn.Sequential)
-            first, width = fuse[0], image_map.shape[1]
-            assert isinstance(first, nn.Conv2d)
-            weight, rest = (
-                one.contiguous() for one in (first.weight[:, :width], first.weight[:, width:])
-            )
-            fused = F.conv2d(image_map, weight, first.bias, padding="same")
-            shared.append(SharedMap(fused, F.normalize(embed(image_map).float(), dim=1), rest))
-        return shared
-
-    def decode(
-        self, maps: Sequence[Tensor], prompts: Prompts, shared: Sequence[SharedMap] | None = None
-    ) -> MaskPrediction:
+    def decode(self, maps: Sequence[Tensor], prompts: Prompts) -> MaskPrediction:
         """Predict masks.
 
         Args:
             maps: The output of `encode` for B images.
             prompts: Prompts for N objects in these images.
-            shared: From `share`, for prediction: a click then takes 15% less time
-                (benchmarks/README.md). The masks are the same but for rounding.
         """
         size = (prompts.masks.shape[1], prompts.masks.shape[2])
-        images, *maps = maps
-        at_pixels = pixel_prompts(images[prompts.rows].float(), prompts)
-
-        def channels(unit: Tensor) -> Tensor:
-            """The eight prompt channels of a level, from its embeddings."""
+        images, *maps = (one[prompts.rows] for one in maps)
+        at_pixels = pixel_prompts(images.float(), prompts)
+        fused = []
+        for fusion, features, unit in zip(self.fusions, maps[::2], maps[1::2], strict=True):
             shape = (unit.shape[2], unit.shape[3])
             mask, *colours = F.adaptive_avg_pool2d(at_pixels, shape).unbind(1)
             similar = _feature_similarity(unit, prompts.clicks, size)
             drawn = draw_prompts(prompts, size, shape)
-            return torch.stack([*drawn, mask, *similar, *colours], 1)
-
-        fused = []
-        for level, (embed, fuse) in enumerate(zip(self.embeddings, self.fusions, strict=True)):
-            if shared is None:
-                x = maps[level][prompts.rows]
-                prompted = channels(F.normalize(embed(x).float(), dim=1)).to(x.dtype)
-                fused.append(fuse(torch.cat([x, prompted], 1)))
-            else:
-                assert isinstance(fuse, nn.Sequential)
-                one = shared[level]
-                prompted = channels(one.unit[prompts.rows]).to(one.weight.dtype)
-                added = F.conv2d(prompted, one.weight, padding="same")
-                fused.append(fuse[1:](one.fused[prompts.rows] + added))
+            channels = torch.stack([*drawn, mask, *similar, *colours], 1)
+            fused.append(fusion(features, channels.to(features.dtype)))
         joined = self.decoder(fused)
         masks = self.candidates(joined).float()[:, :, : size[0], : size[1]]
         if masks.shape[2:] != size:

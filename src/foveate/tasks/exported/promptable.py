@@ -28,10 +28,10 @@ class ExportedPromptable(PromptablePresenter, ExportedTask[Prediction], Interact
     has_decoder = True
     outputs: ClassVar = {
         "map_0": "(N, C, h, w) float32: the normalised images at the training size, padded; "
-        "map_1, map_2, ... are their features. The decoder takes all of them for one image, with "
-        "clicks (M, P, 3): x, y and 1 (inside), 0 (outside) or -1 (none), boxes (M, 4), all 0 for "
-        "none, and masks (M, h, w), the logits of an earlier prediction or 0. It returns "
-        "candidates (M, 3, h, w), the logits of three masks, and iou_logits (M, 3), their "
+        "map_1, map_2, ... are what all prompts share. The decoder takes all of them for one "
+        "image, with clicks (M, P, 3): x, y and 1 (inside), 0 (outside) or -1 (none), boxes "
+        "(M, 4), all 0 for none, and masks (M, h, w), the logits of an earlier prediction or 0. It "
+        "returns candidates (M, 3, h, w), the logits of three masks, and iou_logits (M, 3), their "
         "estimated IoUs",
     }
 

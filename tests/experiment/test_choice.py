@@ -40,6 +40,14 @@ def test_classes_start_from_pretrained_weights_where_images_are_photographs(side
     assert f"{side} px" in reason
 
 
+@pytest.mark.parametrize(("task", "target"), [(Classification, Label(0)), (Detection, boxes())])
+@pytest.mark.parametrize("size", [32, 33, 64])
+def test_a_model_is_chosen_that_takes_the_size_that_is_asked_for(task, target, size):
+    name, _ = chosen(task, images(128, 4, target), size=size)
+    model = models.find(name)
+    assert size >= model.smallest_size(pretrained=model.own_weights is not None)
+
+
 @pytest.mark.parametrize(("side", "model"), [(63, "yolo"), (64, "efficientnet_lite0")])
 def test_boxes_start_from_pretrained_weights_where_photographs_are_few(side, model):
     assert chosen(Detection, images(side, 4, boxes()))[0] == model

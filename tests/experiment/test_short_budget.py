@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from foveate import tasks
+from foveate import models, tasks
 from foveate.experiment.rehearsal import Rehearsal, warn_of_short_budget
 from foveate.experiment.train import _segments
-from foveate.experiment.verdict import short_training
+from foveate.experiment.verdict import no_training, short_training
 from foveate.progress import NullReporter
 from foveate.settings import Settings
 from foveate.tasks.task import Task
@@ -21,10 +23,11 @@ class Heard(NullReporter):
         self.warnings.append(text)
 
 
-def warnings_of(minutes, elapsed, validation, after):
+def warnings_of(minutes, elapsed, validation, after, model="tiny_cnn", size=128):
     heard = Heard()
     rehearsal = Rehearsal(validation, after, images=100)
-    warn_of_short_budget(rehearsal, elapsed, 400, Settings(minutes=minutes, size=128), heard)
+    settings = Settings(minutes=minutes, size=size, model=model)
+    warn_of_short_budget(rehearsal, elapsed, 400, settings, heard)
     return heard.warnings
 
 
@@ -42,6 +45,15 @@ def test_what_a_budget_cannot_buy_is_said_with_the_minutes_that_would():
     assert line.endswith("give --minutes 2")
 
 
+@pytest.mark.parametrize("name", ["tiny_cnn", "efficientnet_lite0"])
+@pytest.mark.parametrize("size", [64, 96, 128])
+def test_no_size_is_advised_that_the_model_does_not_take(name, size):
+    (line,) = warnings_of(1, 10, 9, 20, name, size)
+    model = models.find(name)
+    smallest = model.smallest_size(pretrained=model.own_weights is not None)
+    assert all(int(one) >= smallest for one in re.findall(r"--size (\d+)", line))
+
+
 @pytest.mark.parametrize(("other", "seconds"), [(20, 100), (900, -780)])
 def test_what_all_else_takes_is_no_time_for_training(other, seconds):
     assert _segments(Settings(minutes=2), None, other)[1] == seconds
@@ -49,10 +61,16 @@ def test_what_all_else_takes_is_no_time_for_training(other, seconds):
 
 def test_a_model_that_was_hardly_trained_says_so():
     assert short_training({"steps": 1, "epochs": 0.007}) == (
-        " It was trained for 1 step alone, 0.7% of an epoch."
+        " It was trained for only 1 step, 0.7% of an epoch."
     )
     assert short_training({"steps": 300, "epochs": 0.5}) == ""
     assert short_training({"steps": 0, "epochs": 0.0}) == ""  # a linear probe, fitted at once
+
+
+def test_a_model_that_training_did_not_improve_says_so():
+    assert "linear probe" in no_training({"steps": 9, "best_epoch": 0.0})
+    assert no_training({"steps": 9, "best_epoch": 0.2}) == ""
+    assert no_training({"steps": 0, "best_epoch": 0.0}) == ""  # a linear probe, fitted at once
 
 
 @pytest.mark.parametrize("name", sorted(tasks.all()))

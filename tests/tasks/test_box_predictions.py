@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from foveate.annotations import Boxes
+from foveate.data.rng import SampleRNG
 from foveate.ops import boxes as ops
 from foveate.tasks import detection
 from foveate.tasks.detection import (
@@ -54,6 +56,16 @@ def test_candidates_come_back_in_the_images_own_pixels(height, width, flexible):
     assert prediction.size == (height, width)
     assert prediction.classes.tolist() == [0, 1]
     assert prediction.scores.tolist() == pytest.approx([0.9, 0.8])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_learning_curve_scores_boxes_as_predictions_are_cut_off(size):
+    height, width = (max(1, round(side * 64 / max(*size, 64))) for side in size)
+    target = Boxes(np.array([[0.0, 0, width, height]]), np.array([0]), size=(height, width))
+    head = Fixed([[-90.0, -70.0, 200.0, 300.0]], [[0.9, 0.0]])
+    images = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
+    _, collated = TASK.collate(images, [target], SampleRNG(np.zeros(1, np.uint64), seed=0))
+    assert TASK.batch_metric(net(head)(images), collated, quick=False) == 1.0
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (128, 256), (300, 90), (97, 61), (20, 20)])

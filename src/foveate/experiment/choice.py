@@ -54,6 +54,9 @@ def _choose(settings: Settings, task: type[Task[Any]], dataset: Dataset[Any]) ->
     side = natural_size(view)
     if side < PHOTOGRAPHS:
         return scratch, f"images of {side} px are learnt well from random weights"
+    least = models.find(pretrained).smallest_size(pretrained=True)
+    if settings.size is not None and settings.size < least:
+        return scratch, f"pretrained weights need images of {least} px or more"
     best = f"pretrained weights are the best start for images of {side} px"
     if task.name == Classification.name:
         return pretrained, best

@@ -17,6 +17,7 @@ from foveate import models, processes, record_io
 from foveate.data.dataset import SplitName
 from foveate.errors import DataError
 from foveate.experiment import probing
+from foveate.experiment.prepare import MIN_INCLUDED_SIZE
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.ranks import predict_split
 from foveate.experiment.run_folder import RunFolder
@@ -25,7 +26,7 @@ from foveate.metrics.metric import Metric, PerImageStats
 from foveate.metrics.names import display_name
 from foveate.metrics.resampling import resample
 from foveate.progress import Reporter
-from foveate.settings import FORMAT
+from foveate.settings import FORMAT, Settings
 from foveate.tasks.capabilities import HasEvaluator, with_prompts
 from foveate.tasks.classification import Classification
 from foveate.tasks.task import Task
@@ -136,6 +137,7 @@ def evaluate(
                 kept_by=task.kept_by,
                 fitted=(results["fitted"] or {}).get(task.curve_metric),
                 pretrained=run.settings.weights is not None and not run.settings.freeze,
+                weights_option=_weights_option(task, run.settings),
                 minutes=run.settings.minutes,
                 valid_images=len(np.unique(found.units)),
                 check_labels=partial(_check_labels, task, prepared, run.settings.seed),
@@ -144,6 +146,16 @@ def evaluate(
     results["lift"][split] = model.lift_over(baselines[results["best_baseline"]])
     run.write_predictions(split, found.ids, found.summaries(task), found.stats)
     return results
+
+
+def _weights_option(task: Task[Any], settings: Settings) -> str | None:
+    """The options that start from the included weights; None where that is done, or impossible."""
+    if settings.weights is not None or task.pretrained_model is None:
+        return None
+    assert settings.size is not None, "it is resolved"
+    least = models.find(task.pretrained_model).smallest_size(pretrained=True)
+    larger = "" if settings.size >= least else f" --size {MIN_INCLUDED_SIZE}"
+    return f"--model {task.pretrained_model}{larger}"
 
 
 def _check_labels(task: Task[Any], prepared: PreparedData, seed: int) -> LabelEvidence | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from foveate import processes
+from foveate import models, processes
 from foveate.data.batches import validation_batches
 from foveate.data.subset import Subset
 from foveate.experiment.prepared_data import PreparedData
@@ -31,6 +31,7 @@ REPORT_SECONDS, LABEL_SECONDS = 3.0, 3.0
 """Of processor time, for the report, and for the search for wrong labels of a classification."""
 MAX_SLOWNESS = 4.0
 """Beyond that, it was not the processor that was waited for."""
+_STEP = 32  # pixels between sizes that are advised
 _WARM = 1.0  # seconds of a first call after which its preparations count for little
 
 
@@ -119,7 +120,9 @@ def warn_of_short_budget(
     if epochs >= MIN_EPOCHS:
         return
     needed = math.ceil((other + MIN_EPOCHS * epoch) / 60)
-    smaller = max(32, int(settings.size * math.sqrt(max(epochs, 0.02) / MIN_EPOCHS)) // 32 * 32)
+    least = models.find(settings.model).smallest_size(pretrained=settings.weights is not None)
+    affordable = int(settings.size * math.sqrt(max(epochs, 0.02) / MIN_EPOCHS))
+    smaller = max(affordable // _STEP, -(-least // _STEP)) * _STEP
     sizes = f", or --size {smaller}" if smaller < settings.size and elapsed < other / 2 else ""
     reporter.warning(
         f"a budget of {settings.minutes:g} min trains {about_epochs(epochs)}, as all else takes "

@@ -112,14 +112,15 @@ def verdict_of(
     context = context_of(results[split][metric], name, baseline["value"])
 
     def verdict(doubt: Doubt) -> Verdict:
-        doubt = replace(doubt, reason=f"{doubt.reason}{short_training(results)}")
+        reason = f"{doubt.reason}{no_training(results) or short_training(results)}"
+        doubt = replace(doubt, reason=reason)
         return Verdict("this model", result, context, doubt)
 
     leak = f" {_leak(run, split, task)}." if run.data["leaks"] else ""
     openings = len(run.ledger.entries)
-    if doubt := doubt_of(lift, name, leak, lower=metric in task.lower_is_better):
-        return verdict(doubt)
     worst = worst_class(task, run.read_predictions(split)[1], results[split][metric]["value"])
+    if doubt := doubt_of(lift, name, leak, lower=metric in task.lower_is_better):
+        return verdict(replace(doubt, reason=f"{doubt.reason}{worst}"))
     if split != "test":
         reason = f"better than every baseline, and the test split is still locked.{worst}"
         return verdict(Doubt("Not yet tested", reason, "plain"))
@@ -130,12 +131,19 @@ def verdict_of(
     return verdict(Doubt(BELIEVE, reason, "good"))
 
 
+def no_training(results: Mapping[str, Any]) -> str:
+    """A sentence, with a space before it, if training improved nothing; or ""."""
+    if not results["steps"] or results["best_epoch"] > 0:
+        return ""
+    return " Its weights are those of the linear probe that training began with."
+
+
 def short_training(results: Mapping[str, Any]) -> str:
     """A sentence, with a space before it, if a model has hardly been trained; or ""."""
     if not results["steps"] or results["epochs"] >= HARDLY_TRAINED:
         return ""
     steps = count_noun(results["steps"], "step")
-    return f" It was trained for {steps} alone, {results['epochs']:.1%} of an epoch."
+    return f" It was trained for only {steps}, {results['epochs']:.1%} of an epoch."
 
 
 def caution(run: RunFolder) -> str | None:

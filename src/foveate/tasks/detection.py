@@ -96,7 +96,8 @@ class Detection(DetectionPresenter, Task[Boxes], Tiled[Boxes, VisionModel]):
         boxes = [torch.from_numpy(target.corners).float() for target in targets]
         classes = [torch.from_numpy(target.classes) for target in targets]
         ignored = [torch.from_numpy(target.ignored) for target in targets]
-        return (images,), DetectionTarget(boxes, classes, ignored, self.objects)
+        sizes = [target.size for target in targets]
+        return (images,), DetectionTarget(boxes, classes, ignored, self.objects, sizes)
 
     def loss(self, output: DetectorOutput, target: DetectionTarget) -> dict[str, Tensor]:
         """The losses of the detection head."""
@@ -108,10 +109,12 @@ class Detection(DetectionPresenter, Task[Boxes], Tiled[Boxes, VisionModel]):
         """mAP50 of the batch, or of its first image."""
         corners, scores = output.candidates()
         count = QUICK_IMAGES if quick else len(scores)
+        predictions = suppress(corners[:count], scores[:count])
+        if not quick:  # augmentation leaves no content to clip to
+            pairs = zip(predictions, target.sizes, strict=True)
+            predictions = [boxes if size is None else clipped(boxes, size) for boxes, size in pairs]
         return detection_metrics.quick_map50(
-            suppress(corners[:count], scores[:count]),
-            _to_boxes(target)[:count],
-            len(self.classes),
+            predictions, _to_boxes(target)[:count], len(self.classes)
         )
 
     def predict(self, net: VisionModel, images: Images) -> list[Boxes]:
@@ -135,9 +138,7 @@ class Detection(DetectionPresenter, Task[Boxes], Tiled[Boxes, VisionModel]):
             for row, boxes in zip(rows, suppress(corners, scores, min_score), strict=True):
                 size = (images[row].shape[0], images[row].shape[1])
                 content = letterbox_size(*size, net.size)
-                inside = boxes.corners.clip(0, [content[1], content[0]] * 2)
-                clipped = Boxes(inside, boxes.classes, boxes.scores, size=content)
-                predictions[row] = clipped.resize(content, size)
+                predictions[row] = clipped(boxes, content).resize(content, size)
         return [prediction for prediction in predictions if prediction is not None]
 
     def predict_tiled(self, net: VisionModel, image: Image, side: int) -> Boxes:
@@ -176,6 +177,12 @@ def _to_boxes(target: DetectionTarget) -> list[Boxes]:
         Boxes(box.double().numpy(), k.numpy(), difficult=ignored.numpy())
         for box, k, ignored in rows
     ]
+
+
+def clipped(boxes: Boxes, size: tuple[int, int]) -> Boxes:
+    """Predicted boxes, cut off at the edges of an image of this (height, width)."""
+    inside = boxes.corners.clip(0, [size[1], size[0]] * 2)
+    return Boxes(inside, boxes.classes, boxes.scores, size=size)
 
 
 def suppress(corners: Tensor, scores: Tensor, min_score: float = MIN_SCORE) -> list[Boxes]:

@@ -55,6 +55,7 @@ def diagnose(
     fitted: float | None = None,
     valid_images: int | None = None,
     pretrained: bool = False,
+    weights_option: str | None = None,
     minutes: float | None = None,
     check_labels: Callable[[], LabelEvidence | None] = lambda: None,
 ) -> list[Diagnosis]:
@@ -71,6 +72,8 @@ def diagnose(
             the train metric is lower: augmentation and dropout make training harder.
         valid_images: Number of validation images, if known.
         pretrained: Whether training began with pretrained weights.
+        weights_option: What would begin with them instead, e.g. "--model efficientnet_lite0"; None
+            if nothing would.
         minutes: The time budget of the run, if it had one.
         check_labels: Finds out-of-fold evidence on the labels. It is called only where wrong labels
             would explain the curves, since it takes time.
@@ -92,7 +95,9 @@ def diagnose(
     broken = damaged or too_high(curves) or too_low(curves) or stuck(curves)
     if broken:
         return [broken]  # a model that has not learnt says nothing else
-    poor = _overfitting(curves) or _short(curves, minutes) or _underfitting(curves)
+    if curves.untrained:
+        return [_unmoved(curves, minutes)]
+    poor = _overfitting(curves, weights_option) or _short(curves, minutes) or _underfitting(curves)
     if poor is None:
         return [_unclear_gap(curves) or _healthy(curves)]
     if poor.name not in ("overfitting", "underfitting"):
@@ -100,7 +105,22 @@ def diagnose(
     return _by_labels(check_labels(), curves, poor)
 
 
-def _overfitting(curves: RunCurves) -> Diagnosis | None:
+def _unmoved(curves: RunCurves, minutes: float | None) -> Diagnosis:
+    """The weights that training began with are still the best ones."""
+    return unclear(
+        f"The validation loss was lowest before training, {curves.shown(curves.best_loss)}: the "
+        "model has the weights that training began with.",
+        f"{_longer(curves, minutes)} Or let the learning rate be measured (--lr find).",
+    )
+
+
+def _longer(curves: RunCurves, minutes: float | None) -> str:
+    epochs = max(2 * MIN_ROWS, 2 * math.ceil(curves.epochs[-1]))
+    more = f"--minutes {2 * minutes:g}" if minutes else f"--epochs {epochs}"
+    return f"Train longer: {more}."
+
+
+def _overfitting(curves: RunCurves, weights_option: str | None) -> Diagnosis | None:
     """The train images are far ahead of the validation images, or fall apart from them.
 
     The gap decides, not the shape: it is the part of the error that more data would remove (Ng,
@@ -124,14 +144,15 @@ def _overfitting(curves: RunCurves) -> Diagnosis | None:
     if end_of(valid) > 1.1 * valid[best] and end_of(curves.train) < 0.95 * curves.train[best]:
         text += (
             f", whose loss rose from epoch {one_decimal(curves.epochs[best])} on "
-            f"({valid[best]:.3g} to {valid[-1]:.3g})"
+            f"({curves.shown(valid[best])} to {curves.shown(valid[-1])})"
         )
     return Diagnosis(
         "overfitting",
         f"{text}: the model memorises the train images.",
-        "More labelled images help most. Then, where this run did without: pretrained weights "
-        "(--model efficientnet_lite0), stronger augmentation (--set augment=strong), a smaller "
-        "model, or more weight decay (--set weight_decay=0.05).",
+        "More labelled images help most. If there are none, try "
+        f"{f'pretrained weights ({weights_option}), ' if weights_option else ''}"
+        "stronger augmentation (--set augment=strong), a smaller model or more weight decay "
+        "(--set weight_decay=0.05).",
         "careful",
     )
 
@@ -141,10 +162,7 @@ def _short(curves: RunCurves, minutes: float | None) -> Diagnosis | None:
     train, valid, metric = curves.train, curves.valid, curves.valid_metric
     few = curves.epochs[-1] < FEW_EPOCHS
     gain = end_of(metric) - metric[curves.half]
-    epochs = max(2 * MIN_ROWS, 2 * math.ceil(curves.epochs[-1]))
-    more = f"--minutes {2 * minutes:g}" if minutes else f"--epochs {epochs}"
-    longer = f"Train longer: {more}."
-    text = None
+    longer, text = _longer(curves, minutes), None
     if gain > GAINS[0 if few else 1] and end_of(valid) < 0.95 * valid[curves.half]:
         text = (
             f"{title_name(curves.metric)} on the validation images rose by {100 * gain:.0f} points "
@@ -153,15 +171,16 @@ def _short(curves: RunCurves, minutes: float | None) -> Diagnosis | None:
     elif few and curves.fitted < 1 - MISFIT and end_of(train) < 0.95 * train[curves.half]:
         if end_of(valid) >= valid[curves.half]:  # training becomes easier too, where mosaics end
             return unclear(
-                f"In the second half of the run the training loss fell to {end_of(train):.3g}, but "
-                f"the validation loss, {end_of(valid):.3g} at the end, did not fall: "
+                "In the second half of the run the training loss fell to "
+                f"{curves.shown(end_of(train))}, but the validation loss, "
+                f"{curves.shown(end_of(valid))} at the end, did not fall: "
                 f"{one_decimal(curves.epochs[-1])} epochs do not show whether the steps are too "
                 "long, too short, or too few.",
                 f"{longer} Or let the learning rate be measured (--lr find).",
             )
         text = (
             f"{title_name(curves.metric)} is {curves.fitted:.1%} on the train images, and their "
-            f"loss still fell in the second half of the run, to {end_of(train):.3g}"
+            f"loss still fell in the second half of the run, to {curves.shown(end_of(train))}"
         )
     if text is not None:
         return Diagnosis("still improving", f"{text}: it ended too early.", longer, "careful")

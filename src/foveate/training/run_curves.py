@@ -29,6 +29,7 @@ class RunCurves:
         metric: Name of the metric.
         epochs: At which validations were made, the first after training began.
         lr: The highest learning rate.
+        floor: The lowest possible loss.
         train: Training loss.
         valid: Validation loss; infinite where it is not a number.
         train_metric: The metric on augmented train images.
@@ -45,6 +46,7 @@ class RunCurves:
     metric: str
     epochs: list[float]
     lr: float
+    floor: float
     train: list[float]
     valid: list[float]
     train_metric: list[float]
@@ -82,6 +84,7 @@ class RunCurves:
             metric,
             [row["epoch"] for row in rows],
             max(row["lr"] for row in rows),
+            floor,
             [row["train_loss"] - floor for row in rows],
             [_or_infinite(row["valid_loss"] - floor) for row in rows],
             train_metric,
@@ -94,6 +97,10 @@ class RunCurves:
             last,
             perfect,
         )
+
+    def shown(self, loss: float) -> str:
+        """A loss above the floor as the table of the curves shows it."""
+        return f"{loss + self.floor:.3g}"
 
     @property
     def clear_gap(self) -> bool:

@@ -27,26 +27,27 @@ def too_high(curves: RunCurves) -> Diagnosis | None:
     A loss that rises does not suffice. The metric must be poor, or fall with it.
     """
     train, metric = curves.train, curves.train_metric
-    end, highest = end_of(train), max(train)
+    end, highest, shown = end_of(train), max(train), curves.shown
     if not all(math.isfinite(loss) for loss in train):
         how = "training loss is no longer a number"
-    elif max(metric) - end_of(metric) > LOST and end > 1.2 * min(train):
-        how = f"training loss rose again from {min(train):.3g} to {end:.3g}"
+    elif max(metric) - end_of(metric) > LOST and end > 1.2 * min(train) and _rose(curves.valid):
+        how = f"training loss rose again from {shown(min(train))} to {shown(end)}"
     elif _falls_back(train, metric) >= max(2, len(train) // 4):
-        how = f"training loss went up and down, between {min(train):.3g} and {highest:.3g}"
+        low_high = f"{shown(min(train))} and {shown(highest)}"
+        how = f"training loss went up and down, between {low_high}"
     elif _poor(curves) and _jumped(curves):
-        how = f"training loss was {highest:.3g} at its highest and stayed at {end:.3g}"
+        how = f"training loss was {shown(highest)} at its highest and stayed at {shown(end)}"
     elif _poor(curves) and len(train) >= MIN_ROWS and end > 1.01 * train[0]:
-        how = f"training loss rose from {train[0]:.3g} to {end:.3g}"
+        how = f"training loss rose from {shown(train[0])} to {shown(end)}"
     elif _poor(curves) and end_of(curves.valid) > RISEN * min(curves.valid):
         how = (
-            f"validation loss rose from {min(curves.valid):.3g} to {end_of(curves.valid):.3g}, and "
-            "the model did not even learn the train images"
+            f"validation loss rose from {shown(min(curves.valid))} to "
+            f"{shown(end_of(curves.valid))}, and the model did not even learn the train images"
         )
     elif _poor(curves) and max(curves.valid) > EXPLODED * end_of(curves.valid):
         how = (
-            f"validation loss was {max(curves.valid):.3g} at its highest and is "
-            f"{end_of(curves.valid):.3g} at the end"
+            f"validation loss was {shown(max(curves.valid))} at its highest and is "
+            f"{shown(end_of(curves.valid))} at the end"
         )
     else:
         return None
@@ -56,6 +57,11 @@ def too_high(curves: RunCurves) -> Diagnosis | None:
         f"Try a fifth of the learning rate (--lr {curves.lr / 5:.2g}), or --lr find.",
         "bad",
     )
+
+
+def _rose(loss: Sequence[float]) -> bool:
+    """Whether a loss ends above its lowest value. Metrics of single batches rise and fall alone."""
+    return end_of(loss) > 1.02 * min(loss)
 
 
 def _falls_back(train: Sequence[float], metric: Sequence[float]) -> int:
@@ -87,8 +93,9 @@ def too_low(curves: RunCurves) -> Diagnosis | None:
     which = "validation" if creeping is curves.valid else "training"
     return Diagnosis(
         "learning rate too low",
-        f"The {which} loss has hardly fallen, from {creeping[0]:.3g} to {creeping[-1]:.3g}, and "
-        "still falls in nearly a straight line: each step is too short.",
+        f"The {which} loss has hardly fallen, from {curves.shown(creeping[0])} to "
+        f"{curves.shown(creeping[-1])}, and still falls in nearly a straight line: each step is "
+        "too short.",
         f"Try ten times the learning rate (--lr {10 * curves.lr:.2g}), or --lr find.",
         "bad",
     )
@@ -112,9 +119,10 @@ def stuck(curves: RunCurves) -> Diagnosis | None:
     if not still or _fitted(curves) >= 1 - MISFIT or len(curves.train) < MIN_ROWS:
         return None
     return unclear(
-        f"The validation loss was {curves.valid[0]:.3g} at first and is {curves.valid[-1]:.3g} at "
-        f"the end, and the training loss {start:.3g} and {end:.3g}: the model learns nothing. The "
-        "steps are far too short or far too long, or the images do not show what the labels say.",
+        f"The validation loss was {curves.shown(curves.valid[0])} at first and is "
+        f"{curves.shown(curves.valid[-1])} at the end, and the training loss "
+        f"{curves.shown(start)} and {curves.shown(end)}: the model learns nothing. The steps are "
+        "far too short or far too long, or the images do not show what the labels say.",
         "Let the learning rate be measured (--lr find), and look at the data with foveate audit.",
     )
 
@@ -128,8 +136,8 @@ def worse_from_start(curves: RunCurves) -> Diagnosis | None:
         return None
     return Diagnosis(
         "worse from the start",
-        f"The validation loss was lowest before training and rose from {start:.3g} to "
-        f"{end:.3g}, while {display_name(curves.metric)} fell from {curves.kept:.1%} to "
+        f"The validation loss was lowest before training and rose from {curves.shown(start)} to "
+        f"{curves.shown(end)}, while {display_name(curves.metric)} fell from {curves.kept:.1%} to "
         f"{metric:.1%}: fine-tuning loses what the pretrained net knew.",
         f"Try a fifth of the learning rate (--lr {curves.lr / 5:.2g}), or keep the pretrained "
         "weights and train the head alone (--set freeze=true).",

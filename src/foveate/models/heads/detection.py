@@ -39,12 +39,14 @@ class DetectionTarget:
         ignored: (M,) bool for each image: such boxes are neither required nor penalised.
         objects: Mean number of required boxes per image of the train split, by which losses are
             divided: each object counts the same, however images are batched.
+        sizes: (height, width) in pixels of the content of each letterbox, if known.
     """
 
     boxes: Sequence[Tensor]
     classes: Sequence[Tensor]
     ignored: Sequence[Tensor]
     objects: float = 1.0
+    sizes: Sequence[tuple[int, int] | None] = ()
 
 
 class DetectorOutput(Protocol):

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from foveate.cli.console import ConsoleReporter
-from foveate.cli.options import NewPlace
+from foveate.cli.options import NewPlace, RunFolder
 from foveate.errors import SettingError
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: RunFolder,
     format: Annotated[
         str, typer.Option(metavar="NAME", help="onnx, openvino, or pt2 (torch.export).")
     ] = "onnx",

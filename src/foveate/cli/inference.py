@@ -16,6 +16,7 @@ from foveate.cli.options import (
     Device,
     Download,
     SetReading,
+    check_run,
     parse_reading,
 )
 from foveate.errors import SettingError
@@ -32,7 +33,11 @@ LISTED_PROPOSALS = 5
 def generate(
     run: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="A run folder, an exported model, or diffusion:DIR."),
+        typer.Argument(
+            metavar="RUN",
+            help="A run folder, an exported model, or diffusion:DIR.",
+            callback=check_run,
+        ),
     ],
     prompts: Annotated[
         list[str], typer.Argument(metavar="TEXT...", help="What to show, in quotes.")

@@ -30,6 +30,35 @@ def _check_task(task: str | None) -> str | None:
     return task
 
 
+def check_data(data: str | None) -> str | None:
+    """Check that data is there before torch is imported, which takes seconds.
+
+    Raises:
+        DataError: There is no such path, and no dataset of this name.
+    """
+    if data:
+        from foveate.datasets.load import check_there
+
+        check_there(data)
+    return data
+
+
+def check_run(run: Path | str) -> Path | str:
+    """Check that a run or a file is there before torch is imported.
+
+    Args:
+        run: Its path, or a foundation model such as clip:DIR.
+
+    Raises:
+        RunError: There is nothing.
+    """
+    if ":" not in str(run) and not Path(run).exists():
+        from foveate.experiment.claim import settings_file
+
+        settings_file(Path(run))
+    return run
+
+
 def task_names() -> list[str]:
     """The names of all tasks, for the shell's completion."""
     from foveate import tasks
@@ -44,7 +73,12 @@ def _model_names() -> list[str]:
 
 
 Data = Annotated[
-    str, typer.Argument(metavar="DATA", help="A folder, a file, or the name of a known dataset.")
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A folder, a file, or the name of a known dataset.",
+        callback=check_data,
+    ),
 ]
 Root = Annotated[Path | None, typer.Option(help="Folder where known datasets are searched first.")]
 Format = Annotated[
@@ -85,7 +119,7 @@ Download = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace output files that foveate wrote before.")
 ]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", callback=check_run)]
 NewPlace = Annotated[
     str | None,
     typer.Option("--data", metavar="PLACE", help="Where the run's data lies now, if it was moved."),

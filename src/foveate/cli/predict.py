@@ -22,6 +22,7 @@ from foveate.cli.options import (
     Device,
     Download,
     SetReading,
+    check_run,
     parse_names,
     parse_numbers,
     parse_reading,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def predict(
-    run: Annotated[str, typer.Argument(metavar="RUN", help=MODEL_HELP)],
+    run: Annotated[str, typer.Argument(metavar="RUN", help=MODEL_HELP, callback=check_run)],
     paths: Annotated[
         list[Path],
         typer.Argument(metavar="PATH...", help="Images, videos, folders of them; or 0, a camera."),

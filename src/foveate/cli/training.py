@@ -14,6 +14,7 @@ from foveate.cli.options import (
     NewPlace,
     Overwrite,
     RunFolder,
+    check_data,
     chosen_settings,
     given_options,
     parse_settings,
@@ -71,7 +72,11 @@ def demo(
 def train(
     data: Annotated[
         str | None,
-        typer.Argument(metavar="DATA", help="A folder, a CSV, or the name of a known dataset."),
+        typer.Argument(
+            metavar="DATA",
+            help="A folder, a CSV, or the name of a known dataset.",
+            callback=check_data,
+        ),
     ] = None,
     *,
     pretrained: Annotated[

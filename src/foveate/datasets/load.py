@@ -72,12 +72,23 @@ def _load(
     path = formats.expand_user(data)
     if _exists(path):
         return catalog.with_metadata(formats.read(path, format, task))
+    check_there(str(data))
     name = str(data)
     if name in builtin.all():
         return builtin.all()[name].read()
-    if name in catalog.PUBLISHED:
-        return catalog.read(catalog.PUBLISHED[name], root, download)
-    raise formats.no_such_path(path, [*builtin.all(), *catalog.PUBLISHED])
+    return catalog.read(catalog.PUBLISHED[name], root, download)
+
+
+def check_there(data: str) -> None:
+    """Check that a path exists or a dataset of this name is known, before anything is read.
+
+    Raises:
+        DataError: There is none; the message names the nearest. Addresses are not opened.
+    """
+    data = remote.local_path(data)
+    path, names = formats.expand_user(data), [*builtin.all(), *catalog.PUBLISHED]
+    if not (shard_lists.is_shard_list(data) or _exists(path) or data in names):
+        raise formats.no_such_path(path, names)
 
 
 def list_datasets(root: Path | None = None) -> list[CatalogEntry]:

@@ -154,7 +154,9 @@ def no_such_path(path: Path, names: Iterable[str] = ()) -> DataError:
         names: What may have been meant, besides the neighbours of the path.
     """
     try:
-        neighbours = [entry.name for entry in path.absolute().parent.iterdir()]
+        entries = [entry.name for entry in path.absolute().parent.iterdir()]
+        hidden = path.name.startswith(".")
+        neighbours = [name for name in entries if name.startswith(".") == hidden]
     except OSError:
         neighbours = []
     known = ", ".join(names)

@@ -37,6 +37,27 @@ def test_the_best_row(losses, metrics, by_loss, by_metric):
     assert best_row(rows(losses, metrics), "valid_map50") == by_metric
 
 
+@pytest.mark.parametrize(
+    ("losses", "metrics", "best"),
+    [
+        ([1.0, 0.9, 0.8], [0.7, 0.6, 0.6], 0),  # the loss falls, and fewer images are right
+        ([1.0, 0.9, 0.8], [0.7, 0.7, 0.6], 1),
+        ([1.0, 0.9, 0.8], [0.7, 0.6, 0.8], 2),
+        ([1.0, 1.1, 1.2], [0.7, 0.8, 0.9], 0),  # the loss decides
+        ([NAN, 0.9, 0.8], [0.7, 0.6, 0.6], 2),  # a broken start is no measure
+        ([1.0, 0.9, 0.8], [NAN, 0.6, 0.5], 2),
+    ],
+)
+def test_fine_tuned_weights_are_not_below_the_start(losses, metrics, best):
+    curves = [row | {"step": step} for step, row in enumerate(rows(losses, metrics))]
+    assert best_row(curves) == best
+
+
 def test_the_criterion_in_words():
-    assert criterion("valid_loss") == "lowest validation loss"
-    assert criterion("valid_map50") == "highest validation mAP50"
+    falling = rows([1.0, 0.9], [0.7, 0.6])
+    assert criterion("valid_loss", falling) == "lowest validation loss"
+    assert criterion("valid_map50", falling) == "highest validation mAP50"
+    started = [row | {"step": step} for step, row in enumerate(falling)]
+    assert criterion("valid_loss", started) == (
+        "lowest validation loss with no lower mAP50 than before training"
+    )

@@ -98,7 +98,7 @@ class LiveReport:
         value, name = row[f"valid_{self.metric}"], display_name(self.metric)
         return (
             f"the validation {name} is {value:.1%} after {row['epoch']:g} epochs, and the "
-            f"{criterion(self.kept_by)} was that of epoch {best['epoch']:g}"
+            f"{criterion(self.kept_by, self._rows)} was that of epoch {best['epoch']:g}"
         )
 
     def _best(self) -> Any:

@@ -176,7 +176,7 @@ def _curves_text(run: RunFolder, results: Mapping[str, Any], task: Task[Any]) ->
     images = "images" if run.settings.augment == "none" else "augmented images"
     return (
         f"Loss and {name} after each epoch. {start if began else ''}"
-        f"The model has the weights with the {criterion(task.kept_by)}, from epoch "
+        f"The model has the weights with the {criterion(task.kept_by, run.curves)}, from epoch "
         f"{one_decimal(results['best_epoch'])} of {one_decimal(results['epochs'])}. "
         f"The training curves are measured on {images} while the model still learns, so "
         f"its metric can be lower than on the validation split.{_fitted_text(results, metric)}"

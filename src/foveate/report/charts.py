@@ -86,7 +86,7 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], metric: str, kept_by: str
     alt = (
         f"{title}. The validation loss is {losses[0]:.3g} at epoch {one_decimal(epochs[0])}, "
         f"{losses[best]:.3g} at epoch {one_decimal(epochs[best])}, which has the "
-        f"{criterion(kept_by)}, and {losses[-1]:.3g} at the end."
+        f"{criterion(kept_by, rows)}, and {losses[-1]:.3g} at the end."
     )
     legend.append(LegendEntry(f"best weights, epoch {one_decimal(epochs[best])}", "best"))
     return Plot(svgs, alt, legend)

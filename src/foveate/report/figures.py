@@ -72,7 +72,7 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], metric: str, kept_by: str
         axes = figure.subplots(1, 2)
         for axis, quantity in zip(axes, ("loss", metric), strict=True):
             charts.draw_curves(axis, rows, quantity, best)
-        names = ["training", "validation", criterion(kept_by)]
+        names = ["training", "validation", criterion(kept_by, rows)]
         marks = [*axes[0].lines[:2], *axes[0].lines[3:]]
         figure.legend(marks, names, loc="outside upper right", ncols=3, frameon=False)
     return figure

@@ -108,8 +108,8 @@ def diagnose(
 def _unmoved(curves: RunCurves, minutes: float | None) -> Diagnosis:
     """The weights that training began with are still the best ones."""
     return unclear(
-        f"The validation loss was lowest before training, {curves.shown(curves.best_loss)}: the "
-        "model has the weights that training began with.",
+        "No weights were better than those that training began with, of a validation loss of "
+        f"{curves.shown(curves.best_loss)}: the model has these.",
         f"{_longer(curves, minutes)} Or let the learning rate be measured (--lr find).",
     )
 

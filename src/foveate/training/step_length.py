@@ -136,7 +136,7 @@ def worse_from_start(curves: RunCurves) -> Diagnosis | None:
         return None
     return Diagnosis(
         "worse from the start",
-        f"The validation loss was lowest before training and rose from {curves.shown(start)} to "
+        f"The validation loss rose from {curves.shown(start)} before training to "
         f"{curves.shown(end)}, while {display_name(curves.metric)} fell from {curves.kept:.1%} to "
         f"{metric:.1%}: fine-tuning loses what the pretrained net knew.",
         f"Try a fifth of the learning rate (--lr {curves.lr / 5:.2g}), or keep the pretrained "

@@ -208,7 +208,7 @@ def training(card: ModelCard) -> list[str]:
         f"{count_noun(results['weights'], 'parameter')}; {count_noun(results['steps'], 'step')}, "
         f"{one_decimal(results['epochs'])} epochs; the weights are those of epoch "
         f"{one_decimal(results['best_epoch'])}, with the "
-        f"{criterion(tasks.find(card.run.settings.task).kept_by)}."
+        f"{criterion(tasks.find(card.run.settings.task).kept_by, card.run.curves)}."
     )
     return [
         "## Training",

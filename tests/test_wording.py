@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from foveate.wording import one_decimal, percent
+from foveate.wording import percent, short_number
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,26 @@ def test_no_share_between_is_shown_as_all_or_nothing():
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(12, "12"), (12.0, "12"), (62.532, "62.5"), (0.04, "0"), (99.96, "100")]
+    ("number", "text"),
+    [
+        (12, "12"),
+        (12.0, "12"),
+        (0, "0"),
+        (62.532, "62.5"),
+        (99.96, "100"),
+        (1_234_567.9, "1234567.9"),
+        (0.999, "1"),
+        (0.2222, "0.22"),
+        (0.003123, "0.0031"),
+        (0.00001, "0.00001"),
+        (-0.25, "-0.25"),
+        (math.nan, "nan"),
+    ],
 )
-def test_a_number_has_a_decimal_where_it_is_not_whole(number, text):
-    assert one_decimal(number) == text
+def test_a_short_number_has_a_decimal_or_two_digits(number, text):
+    assert short_number(number) == text
+
+
+def test_only_zero_is_written_as_zero():
+    for number in 10 ** np.linspace(-9, 3, 200):
+        assert float(short_number(float(number))) == pytest.approx(number, rel=0.06)

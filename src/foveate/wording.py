@@ -41,9 +41,15 @@ def percent(share: float) -> str:
 _ROUNDING = 1e-9  # of a mean: not a share of images
 
 
-def one_decimal(number: float) -> str:
-    """Write a number with a decimal, if it is not whole: "12", "62.5"."""
-    return f"{round(number, 1):g}"
+def short_number(number: float) -> str:
+    """Write a number briefly: "12", "62.5"; below 1 with two digits: "0.22", "0.0031".
+
+    Only 0 is "0": of a training that ends within its first epoch, epochs are small.
+    """
+    below_one = 0 < abs(number) < 1
+    decimals = 1 - math.floor(math.log10(abs(number))) if below_one else 1
+    text = f"{number:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

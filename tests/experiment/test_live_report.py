@@ -73,6 +73,7 @@ def test_the_page_is_there_after_the_first_validation_and_the_report_in_the_end(
         assert RELOAD.search(page)
         assert "Training goes on" in page
         assert "This is not the result" in page
+        assert "100% of the training" not in page
     assert f"until the report is there: {out / 'report.html'}" in "\n".join(spy.lines)
     final = (out / "report.html").read_text()
     assert not RELOAD.search(final)

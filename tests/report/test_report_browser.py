@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from test_box_panels import PREDICTED, TARGETS
 
+from foveate import tasks
+from foveate.experiment.live_report import LiveReport
+from foveate.experiment.verdict import BELIEVE, Doubt, Verdict
 from foveate.metrics import detection
+from foveate.progress import NullReporter
 from foveate.report.box_panels import box_panels
 from foveate.report.page import render_html
 from foveate.report.panels import Code, ConfusionMatrix, Gallery, GalleryItem, Page, Table
@@ -111,17 +117,35 @@ def test_no_page_is_wider_than_its_window(open_page, width, scheme):
         assert tab.evaluate("document.documentElement.scrollWidth") == width
 
 
-def test_headlines_have_two_lines_at_most(open_page):
-    longest = (
-        "Do not believe it: this model reaches a mean IoU of 71.2% after one click and 84.7% after "
-        "5 on 12,345 validation images."
+def headlines(tmp_path):
+    """The longest headline of each task, and of the page of a training in each of its states."""
+    for name in tasks.all():
+        metrics = defaultdict(lambda: {"value": 0.9999, "low": 0.1, "high": 1.0, "n": 123_456})
+        result = tasks.find(name)(CLASSES).headline(metrics, "valid")
+        for word in (BELIEVE, "Not yet tested"):
+            yield Verdict("this model", result, "", Doubt(word, "", "good")).title
+    run = SimpleNamespace(
+        report_path=tmp_path / "live.html",
+        settings=SimpleNamespace(model="efficientnet_lite0"),
+        quoted_path="run",
     )
-    for headline in (longest, demo.page().headline):
+    row = dict.fromkeys(("valid_loss", "train_loss", "valid_map50", "train_map50"), 0.9999)
+    live = LiveReport(run, "data", "map50", "valid_map50", NullReporter())
+    progress = SimpleNamespace(rows=[row | {"epoch": 0.22222, "seconds": 9}], step=9, total=9)
+    for write in (lambda: live.validated(progress), live.stopped, live.trained, live.stopped):
+        write()
+        (headline,) = re.findall("<h1>(.*)</h1>", run.report_path.read_text())
+        assert "epoch 0.22" in headline
+        yield headline
+
+
+def test_headlines_have_two_lines_at_most(open_page, tmp_path):
+    for headline in (*headlines(tmp_path), demo.page().headline):
         tab = open_page(Page("t", "s", headline, "v", "bad"))
         lines = tab.locator("h1").evaluate(
             "one => one.offsetHeight / parseFloat(getComputedStyle(one).lineHeight)"
         )
-        assert lines < 2.1
+        assert lines < 2.1, headline
 
 
 # --- images

@@ -23,10 +23,13 @@ from foveate.report.page import write_html
 from foveate.report.panels import Card, Chart, Code, LegendEntry, Page, Panel, Plot
 from foveate.training.stopping import ended_by_sigterm
 from foveate.training.time_budget import UNKNOWN_TOTAL
+from foveate.wording import short_number
 
 RELOAD_SECONDS = 5
 MAX_SHARE = 0.02
 """Share of the time that is spent on the page."""
+MAX_DONE = 0.99
+"""Share of the training that is done, at most, while it goes on."""
 
 
 class LiveReport:
@@ -55,8 +58,10 @@ class LiveReport:
             return
         began = time.monotonic()
         total = progress.total
-        done = "" if total >= UNKNOWN_TOTAL else f"{min(1, progress.step / max(1, total)):.0%}"
-        self._write("Training goes on", done, reload=True)
+        share = min(MAX_DONE, progress.step / max(1, total))  # it goes on: it is not all done
+        self._write(
+            "Training goes on", "" if total >= UNKNOWN_TOTAL else f"{share:.0%}", reload=True
+        )
         self._written = time.monotonic()
         self._cost = self._written - began
         if first:
@@ -80,10 +85,11 @@ class LiveReport:
         page = Page(
             title=f"{name} · {self.run.settings.model} · training · foveate",
             subtitle=f"{name} · {self.run.settings.model}",
-            headline=f"{state}. So far {self._so_far()}.",
+            headline=f"{state}: {self._so_far()}.",
             verdict="This is not the result: the report takes the place of this page when the run "
             "is finished.",
             tone="careful",
+            context=self._best_so_far(),
             cards=self._cards(done),
             panels=self._panels(reload=reload),
             reload_seconds=RELOAD_SECONDS if reload else None,
@@ -94,12 +100,13 @@ class LiveReport:
             return
 
     def _so_far(self) -> str:
-        row, best = self._rows[-1], self._best()
-        value, name = row[f"valid_{self.metric}"], display_name(self.metric)
-        return (
-            f"the validation {name} is {value:.1%} after {row['epoch']:g} epochs, and the "
-            f"{criterion(self.kept_by, self._rows)} was that of epoch {best['epoch']:g}"
-        )
+        row, name = self._rows[-1], display_name(self.metric)
+        value, epoch = row[f"valid_{self.metric}"], short_number(row["epoch"])
+        return f"validation {name} {value:.1%} at epoch {epoch}"
+
+    def _best_so_far(self) -> str:
+        epoch = short_number(self._best()["epoch"])
+        return f"The {criterion(self.kept_by, self._rows)} so far is that of epoch {epoch}."
 
     def _best(self) -> Any:
         """The row of the best weights so far."""
@@ -109,7 +116,7 @@ class LiveReport:
         row, best = self._rows[-1], self._best()
         minutes, seconds = divmod(round(row["seconds"]), 60)
         cards = [
-            Card("Epoch", f"{row['epoch']:g}", f"{done} of training" if done else ""),
+            Card("Epoch", short_number(row["epoch"]), f"{done} of the training" if done else ""),
             Card(
                 "Validation loss",
                 f"{row['valid_loss']:.4g}",

@@ -43,7 +43,7 @@ from foveate.report.panels import (
 )
 from foveate.tasks.task import Task
 from foveate.training import reproducibility
-from foveate.wording import count_noun, one_decimal, percent
+from foveate.wording import count_noun, percent, short_number
 
 MAX_LISTED = 50
 """Skipped samples and leaks on the page; data.json has all."""
@@ -177,7 +177,7 @@ def _curves_text(run: RunFolder, results: Mapping[str, Any], task: Task[Any]) ->
     return (
         f"Loss and {name} after each epoch. {start if began else ''}"
         f"The model has the weights with the {criterion(task.kept_by, run.curves)}, from epoch "
-        f"{one_decimal(results['best_epoch'])} of {one_decimal(results['epochs'])}. "
+        f"{short_number(results['best_epoch'])} of {short_number(results['epochs'])}. "
         f"The training curves are measured on {images} while the model still learns, so "
         f"its metric can be lower than on the validation split.{_fitted_text(results, metric)}"
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from foveate.metrics.best_weights import LOSS, best_row, criterion
 from foveate.metrics.names import display_name
 from foveate.report.panels import LegendEntry, Plot
-from foveate.wording import count_noun, one_decimal
+from foveate.wording import count_noun, short_number
 
 # Matplotlib draws with these colours; the page replaces them by its CSS variables.
 _INK, _MUTED, _LINE, _MODEL, _OTHER = "#1b1f24", "#656d77", "#d9dde2", "#0a66c2", "#b4560b"
@@ -84,11 +84,11 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], metric: str, kept_by: str
         return Plot(svgs, f"{title}. No validation loss is a finite number.", legend)
     losses, epochs = ([row[name] for row in rows] for name in ("valid_loss", "epoch"))
     alt = (
-        f"{title}. The validation loss is {losses[0]:.3g} at epoch {one_decimal(epochs[0])}, "
-        f"{losses[best]:.3g} at epoch {one_decimal(epochs[best])}, which has the "
+        f"{title}. The validation loss is {losses[0]:.3g} at epoch {short_number(epochs[0])}, "
+        f"{losses[best]:.3g} at epoch {short_number(epochs[best])}, which has the "
         f"{criterion(kept_by, rows)}, and {losses[-1]:.3g} at the end."
     )
-    legend.append(LegendEntry(f"best weights, epoch {one_decimal(epochs[best])}", "best"))
+    legend.append(LegendEntry(f"best weights, epoch {short_number(epochs[best])}", "best"))
     return Plot(svgs, alt, legend)
 
 
@@ -131,7 +131,7 @@ def draw_curves(
         axis.set(
             xlim=(epochs[0] - 1, epochs[0] + 1),
             xticks=epochs,
-            xticklabels=[f"{one_decimal(epochs[0])}"],
+            xticklabels=[f"{short_number(epochs[0])}"],
         )
     elif rows and epochs[-1] >= 2:
         axis.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))

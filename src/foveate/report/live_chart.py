@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.wording import short_number
+
 _WIDTH, _HEIGHT = 440, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 10, 26, 26
 
@@ -40,7 +42,7 @@ def draw_lines(
         *(_level(value, low, high, percent=percent) for value in np.linspace(low, high, 4)),
         *(
             f'<text x="{column:.1f}" y="{_HEIGHT - 8}" text-anchor="{anchor}" '
-            f'fill="var(--muted)">{epoch:g}</text>'
+            f'fill="var(--muted)">{short_number(epoch)}</text>'
             for epoch, column, anchor in (
                 (first, _LEFT, "start"), (last, _WIDTH - _RIGHT, "end"),
             )

@@ -18,7 +18,7 @@ from foveate.training.curves import CurveRow
 from foveate.training.diagnosis import Diagnosis, unclear
 from foveate.training.run_curves import FEW_EPOCHS, GAP, MIN_ROWS, MISFIT, RunCurves, end_of
 from foveate.training.step_length import stuck, too_high, too_low, worse_from_start
-from foveate.wording import count_noun, one_decimal
+from foveate.wording import count_noun, short_number
 
 GAINS = 0.04, 0.10
 """Points of the metric that the second half of a run still brings where it is too short: of one of
@@ -143,7 +143,7 @@ def _overfitting(curves: RunCurves, weights_option: str | None) -> Diagnosis | N
         return None
     if end_of(valid) > 1.1 * valid[best] and end_of(curves.train) < 0.95 * curves.train[best]:
         text += (
-            f", whose loss rose from epoch {one_decimal(curves.epochs[best])} on "
+            f", whose loss rose from epoch {short_number(curves.epochs[best])} on "
             f"({curves.shown(valid[best])} to {curves.shown(valid[-1])})"
         )
     return Diagnosis(
@@ -174,7 +174,7 @@ def _short(curves: RunCurves, minutes: float | None) -> Diagnosis | None:
                 "In the second half of the run the training loss fell to "
                 f"{curves.shown(end_of(train))}, but the validation loss, "
                 f"{curves.shown(end_of(valid))} at the end, did not fall: "
-                f"{one_decimal(curves.epochs[-1])} epochs do not show whether the steps are too "
+                f"{short_number(curves.epochs[-1])} epochs do not show whether the steps are too "
                 "long, too short, or too few.",
                 f"{longer} Or let the learning rate be measured (--lr find).",
             )
@@ -277,7 +277,7 @@ def _healthy(curves: RunCurves) -> Diagnosis:
         "healthy",
         f"{title_name(curves.metric)} is {curves.fitted:.1%} on the train images and "
         f"{curves.kept:.1%} on the validation images, which is no sign of over- or underfitting. "
-        f"The validation loss was lowest at epoch {one_decimal(curves.epochs[curves.best])}.",
+        f"The validation loss was lowest at epoch {short_number(curves.epochs[curves.best])}.",
         "For more: "
         + (
             "more images, or stronger augmentation (--set augment=strong)."

@@ -18,7 +18,7 @@ from foveate.inference.exported.runtimes import is_decoder
 from foveate.metrics.best_weights import criterion
 from foveate.metrics.names import display_name, interval_basis
 from foveate.tasks.capabilities import GeneratesImages, Interactive
-from foveate.wording import count_noun, one_decimal
+from foveate.wording import count_noun, short_number
 
 if TYPE_CHECKING:
     from foveate.experiment.shipped.card import ModelCard
@@ -206,8 +206,8 @@ def training(card: ModelCard) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     text = (
         f"{count_noun(results['weights'], 'parameter')}; {count_noun(results['steps'], 'step')}, "
-        f"{one_decimal(results['epochs'])} epochs; the weights are those of epoch "
-        f"{one_decimal(results['best_epoch'])}, with the "
+        f"{short_number(results['epochs'])} epochs; the weights are those of epoch "
+        f"{short_number(results['best_epoch'])}, with the "
         f"{criterion(tasks.find(card.run.settings.task).kept_by, card.run.curves)}."
     )
     return [

@@ -109,7 +109,7 @@ class PromptablePresenter(Presenter[Prediction], WritesMasks[Prediction], FindsO
         """The IoU after the first and after the last click."""
         first, last = metrics["iou_1"], metrics[f"iou_{MAX_CLICKS}"]
         return (
-            f"reaches a mean IoU of {percent(first['value'])} after one click and "
+            f"reaches an IoU of {percent(first['value'])} after one click and "
             f"{percent(last['value'])} after {MAX_CLICKS} on {count_images(first, split)}"
         )
 

@@ -55,9 +55,9 @@ class TextToImagePresenter(Presenter[Prediction]):
         """The likeness, and the accuracy of the captions."""
         likeness, accuracy = metrics["likeness"], metrics["prompt_accuracy"]
         return (
-            f"reaches a likeness of {percent(likeness['value'])} to "
-            f"{count_images(likeness, split)}, and {percent(accuracy['value'])} of its images "
-            "match their caption"
+            f"reaches a likeness of {percent(likeness['value'])} on "
+            f"{count_images(likeness, split)}; "
+            f"{percent(accuracy['value'])} match their caption"
         )
 
     def report_panels(

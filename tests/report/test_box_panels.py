@@ -15,12 +15,11 @@ from foveate.annotations import Boxes
 from foveate.metrics import detection
 from foveate.metrics.box_errors import ERROR_TYPES
 from foveate.report import charts, drawing, tools
-from foveate.report.box_panels import (
-    MAX_CURVES,
+from foveate.report.box_panels import MAX_CURVES, box_panels
+from foveate.report.error_gallery import (
     MAX_PER_ERROR_TYPE,
     MAX_WITH_CLASSES,
     MAX_WORST_IMAGES,
-    box_panels,
 )
 from foveate.report.page import render_html
 from foveate.report.panels import Chart, Gallery, Page, Table, Thresholds

@@ -10,12 +10,13 @@ from foveate.annotations import Boxes, Instances
 from foveate.metrics import instance
 from foveate.report.box_panels import MAX_CURVES
 from foveate.report.drawing import TARGET_COLOUR
+from foveate.report.error_gallery import MAX_WITH_CLASSES, MAX_WORST_IMAGES
 from foveate.report.instance_panels import (
-    MAX_WORST_IMAGES,
     instance_panels,
+    mistakes,
 )
 from foveate.report.page import render_html
-from foveate.report.panels import Bars, Chart, Gallery, Page, Table
+from foveate.report.panels import Bars, Chart, Gallery, Page, Table, Thresholds
 from helpers import report_demo as demo
 
 SIZE = (60, 80)
@@ -23,6 +24,8 @@ TITLES = [
     "AP50 by class",
     "Metrics by class",
     "Precision and recall",
+    "Confidence threshold",
+    "Mistakes",
     "Images with the most errors",
 ]
 
@@ -67,8 +70,10 @@ def page_of(pairs, classes=("cat", "dog"), image=None, threshold=0.3):
 def test_every_panel_is_there():
     panels, walk = page_of([(PREDICTED, TARGETS)] * 2)
     assert list(panels) == TITLES == walk.text("h2")
-    assert [type(panel) for panel in panels.values()] == [Bars, Table, Chart, Gallery]
-    assert len(walk.all("img")) == 2
+    assert [type(panel) for panel in panels.values()] == [
+        Bars, Table, Chart, Thresholds, Gallery, Gallery,
+    ]  # fmt: skip
+    assert len(walk.all("img")) == 2 + 2 * 2
 
 
 def test_each_class_has_a_row_with_its_metrics():
@@ -106,9 +111,9 @@ def test_images_with_the_most_errors_come_first_and_correct_ones_are_left_out():
     ]
     items = page_of(pairs)[0]["Images with the most errors"].items
     assert [(item.detail, item.caption) for item in items] == [
-        ("1.png", "3 missed, 0 false positives"),
-        ("0.png", "1 missed, 1 false positive"),
-        ("3.png", "1 missed, 0 false positives"),
+        ("1.png", "3 missed"),
+        ("0.png", "1 on the background, 1 missed"),
+        ("3.png", "1 missed"),
     ]
     assert (
         len(page_of([(PREDICTED, TARGETS)] * 9)[0]["Images with the most errors"].items)
@@ -120,12 +125,12 @@ def test_predictions_below_their_threshold_are_neither_counted_nor_shown():
     (item,) = page_of([(PREDICTED, TARGETS)], threshold=0.75)[0][
         "Images with the most errors"
     ].items
-    assert item.caption == "1 missed, 0 false positives"
+    assert item.caption == "1 missed"
     (item,) = page_of([(PREDICTED, TARGETS)], threshold=0.95)[0][
         "Images with the most errors"
     ].items
-    assert item.caption == "3 missed, 0 false positives"
-    assert item.layers[1].shapes == []
+    assert item.caption == "3 missed"
+    assert [shape.shown for shape in item.layers[1].shapes] == [False] * 3
 
 
 def test_targets_and_predictions_are_outlined_over_the_image():
@@ -138,9 +143,42 @@ def test_targets_and_predictions_are_outlined_over_the_image():
     assert targets.size == predictions.size == SIZE
     assert {shape.path for shape in targets.shapes} == {outline(box) for box in (A, B, C)}
     assert {shape.colour for shape in targets.shapes} == {TARGET_COLOUR}
-    assert [(shape.score, shape.label) for shape in predictions.shapes] == [(0.9, 0), (0.8, 1)]
-    assert item.kinds == ["missed"]
-    assert item.classes == ["dog"]
+    assert [(shape.score, shape.label) for shape in predictions.shapes] == [
+        (0.9, 0), (0.8, 1), (0.2, 0),
+    ]  # fmt: skip
+    assert [shape.shown for shape in predictions.shapes] == [True, True, False]
+    assert item.kinds == ("missed",)
+    assert item.classes == ("dog",)
+
+
+def test_the_close_up_of_an_error_shows_its_masks_alone():
+    shifted = instances((5, 5, 20, 20), (14, 40, 29, 60), classes=[0, 0], scores=[0.9, 0.8])
+    mistakes = page_of([(shifted, TARGETS)])[0]["Mistakes"].items
+    missed, *_, background = mistakes
+    assert [item.kinds for item in mistakes] == [("missed",), ("missed",), ("background",)]
+    assert [item.caption for item in mistakes] == ["dog", "dog", "cat"]
+    assert background.detail == "background · confidence 80% · 0.png"
+    assert [len(layer.shapes) for layer in missed.layers] == [1]
+    target, prediction = background.layers
+    assert (len(target.shapes), len(prediction.shapes)) == (0, 1)
+    left, top = 40 - 12, 14 - 12  # a margin of 0.6 of the longer side
+    assert prediction.shapes[0].path.startswith(f"M{40 - left} {14 - top}h20v15")
+    assert background.image.shape[:2] == prediction.size == (15 + 2 * 12, 20 + 2 * 12)
+
+
+def test_mistakes_of_a_class_are_those_where_it_is_the_target_or_the_prediction():
+    shifted = instances(A, B, classes=[1, 1], scores=[0.9, 0.8])
+    pairs = [(shifted, TARGETS), (PREDICTED, TARGETS)]
+    thresholds = np.full(2, 0.3)
+    rows = [instance.is_confident(predictions, thresholds) for predictions, _ in pairs]
+    stats = instance.per_image_stats([instance.mask_overlaps(*pair, SIZE) for pair in pairs], rows)
+    for k, found in ((0, {"wrong class", "background"}), (1, {"wrong class", "missed"})):
+        gallery = mistakes(
+            stats, ["0.png", "1.png"], lambda row: np.zeros((*SIZE, 3), np.uint8),
+            lambda row: pairs[row], ("cat", "dog"), thresholds, k,
+        )  # fmt: skip
+        assert {kind for item in gallery.items for kind in item.kinds} == found
+        assert all(("cat", "dog")[k] in item.classes for item in gallery.items)
 
 
 def outline(box):
@@ -154,14 +192,14 @@ def test_images_of_any_number_of_channels_can_be_shown(channels):
     _, walk = page_of(
         [(PREDICTED, TARGETS)], image=lambda row: np.zeros((*SIZE, channels), np.uint8)
     )
-    assert len(walk.all("img")) == 1
+    assert len(walk.all("img")) == 1 + 2
 
 
 def test_without_images_every_metric_is_reported():
     with_, _ = page_of([(PREDICTED, TARGETS)] * 3)
     panels, walk = page_of([(PREDICTED, TARGETS)] * 3, image=lambda row: None)
     assert walk.all("img") == []
-    assert list(panels) == TITLES[:3]
+    assert list(panels) == TITLES[:4]
     assert [panels[title] for title in TITLES[:3]] == [with_[title] for title in TITLES[:3]]
     some, _ = page_of(
         [(PREDICTED, TARGETS)] * 3,
@@ -176,7 +214,7 @@ def test_overlapping_instances_and_instances_without_masks_can_be_shown():
     (item,) = page_of([(NO_PREDICTIONS, targets)], ("cell",))[0][
         "Images with the most errors"
     ].items
-    assert item.caption == "4 missed, 0 false positives"
+    assert item.caption == "4 missed"
 
 
 # --- edge cases
@@ -191,7 +229,8 @@ def test_a_page_can_be_made_from_almost_nothing(pairs):
     panels, walk = page_of(pairs)
     assert [row[0] for row in panels["Metrics by class"].rows] == ["cat", "dog"]
     assert not any("nan" in text.lower() for _, text in walk.texts)
-    assert len(walk.all("img")) == sum(max(map(len, pair)) > 0 for pair in pairs)
+    wrong = sum(sum(map(len, pair)) for pair in pairs)
+    assert len(walk.all("img")) == wrong + (wrong > 0)  # close-ups and the image
 
 
 def test_eighty_classes_have_eighty_rows_and_a_few_curves():
@@ -205,7 +244,7 @@ def test_eighty_classes_have_eighty_rows_and_a_few_curves():
     assert len(panels["Metrics by class"].rows) == 80
     chart = panels["Precision and recall"]
     assert chart.plot.alt.count("ends at a recall") == MAX_CURVES
-    assert len(walk.all("img")) == 1
+    assert len(walk.all("img")) == MAX_WITH_CLASSES + 1
 
 
 def test_a_class_name_is_escaped():

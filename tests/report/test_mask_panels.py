@@ -14,7 +14,9 @@ from foveate.report.mask_panels import (
     MAX_MATRIX_CLASSES,
     MAX_WORST_IMAGES,
     mask_panels,
+    worst_images,
 )
+from foveate.report.overlays import mask_path
 from foveate.report.page import render_html
 from foveate.report.panels import Bars, ConfusionMatrix, Gallery, Page, Table
 from helpers import report_demo as demo
@@ -111,21 +113,47 @@ def test_errors_and_outlines_lie_over_the_image():
     assert np.array_equal(item.image, pixels)
     errors, target, prediction = item.layers
     wrong = (pair[0] != pair[1]) & (pair[1] != IGNORE)
-    assert np.array_equal(errors.lines[..., 3] > 0, wrong)
-    assert (errors.lines[wrong][:, :3] == ERROR_COLOUR).all()
-    assert errors.lines[..., 3].max() < 200  # the image stays visible
-    assert (prediction.filling[..., 3] < 100).all()
+    (outline,) = errors.shapes
+    assert (outline.path, outline.colour) == (mask_path(wrong), ERROR_COLOUR)
     assert (target.shown, target.filling) == (False, None)
-    for layer, (values, edge) in ((target, (pair[1], 20)), (prediction, (pair[0], 16))):
-        inner = layer.lines[50, :, 3] > 0
-        assert inner[[9, 10, edge - 1, edge]].all()
-        assert not inner[[5, 14, 25, 200]].any()
-        for column in (9, edge):
-            colour = drawing.class_colour(int(values[50, column]))
-            assert tuple(layer.lines[50, column, :3]) == colour
+    for layer, values in ((target, pair[1]), (prediction, pair[0])):
+        frequent = np.bincount(values[values != IGNORE]).argmax()
+        assert {shape.path for shape in layer.shapes} == {
+            mask_path(values == k) for k in range(3) if k != frequent
+        }
+        assert all(one.colour == drawing.class_colour(one.label) for one in layer.shapes)
     assert item.cells == [(1, 2)]
     assert item.classes == ["cat", "dog"]
     assert walk.all("td")[-1]["data-cell"] == "2-2"
+
+
+def test_no_overlay_hides_the_image_before_a_filling_is_asked_for():
+    """Every pixel is wrong, and every pixel is a region of its own."""
+    target = np.indices((60, 80)).sum(0) % 2
+    panels, walk = page_of([(1 - target, target)], ("ground", "cat"))
+    (item,) = panels["Images with the lowest IoU"].items
+    assert [layer.name for layer in item.layers if layer.shown] == ["error"]
+    assert all(layer.thin for layer in item.layers)
+    assert {image["class"] for image in walk.all("image")} == {"filling"}
+    (gallery,) = [one for one in walk.all("div") if "gallery large" in one.get("class", "")]
+    assert "hide-filling" in gallery["class"]
+    for layer in item.layers:
+        assert layer.filling is None or layer.filling[..., 3].max() < 100
+
+
+def test_the_images_of_a_class_are_those_with_the_lowest_iou_of_it():
+    pairs = [scene(0), scene(3), scene(9)]
+    scorer = semantic.Scorer(
+        semantic.per_image_stats([semantic.compare(*pair, 3) for pair in pairs]), 3
+    )
+    colours = [drawing.class_colour(k) for k in range(3)]
+    for k, rows in ((0, []), (1, ["2.png", "1.png"]), (2, ["2.png", "1.png"])):
+        gallery = worst_images(
+            scorer, ["0.png", "1.png", "2.png"], lambda row: grey(),
+            lambda row: tuple(map(Mask.from_array, pairs[row])), ("ground", "cat", "dog"),
+            colours, k,
+        )  # fmt: skip
+        assert [item.detail for item in gallery.items] == rows
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 400), (400, 401), (900, 5), (1300, 801)])

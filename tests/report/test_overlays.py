@@ -56,6 +56,7 @@ def test_masks_are_outlined_at_a_size_that_keeps_the_page_small():
     assert [(one.score, one.label, one.colour) for one in layer.shapes] == [
         (0.8, 2, (3, 3, 3)), (0.4, 0, (1, 1, 1)),
     ]  # fmt: skip
+    assert all(one.shown for one in layer.shapes)
     assert np.argwhere(filled(layer.shapes[1].path, layer.size)).min(0).tolist() == [48, 24]
 
 
@@ -98,24 +99,25 @@ def test_pixels_with_opacity_are_encoded_without_loss():
     class_map = np.repeat(np.arange(-1, 5), 20)[None].repeat(9, 0)
     colours = [(40 * k, 255 - 40 * k, 7) for k in range(5)]
     layer = overlays.class_map_layer("prediction", class_map, colours, filled=True)
-    for pixels in (layer.lines, layer.filling):
-        assert np.array_equal(decoded(data_uris.pixels_data_uri(pixels)), pixels)
+    assert np.array_equal(decoded(data_uris.pixels_data_uri(layer.filling)), layer.filling)
     noise = np.random.default_rng(0).integers(0, 256, (30, 40, 4), dtype=np.uint8)
     assert np.array_equal(decoded(data_uris.pixels_data_uri(noise)), noise)
 
 
-def test_pixels_of_large_images_are_embedded_no_larger_than_the_image():
+def test_overlays_of_large_images_are_no_larger_than_the_page_needs():
     class_map = np.zeros((3000, 4000), np.int32)
     class_map[:, 2000:] = 1
-    colours = [(1, 2, 3), (4, 5, 6)]
+    side = overlays.MAX_OUTLINE_SIDE
+    size = (side * 3 // 4, side)
     for layer in (
-        overlays.class_map_layer("prediction", class_map, colours, filled=True),
+        overlays.class_map_layer("prediction", class_map, [(1, 2, 3), (4, 5, 6)], filled=True),
         overlays.error_layer(class_map == 1, (4, 5, 6)),
     ):
-        assert layer.lines.shape == (600, data_uris.MAX_LARGE_SIDE, 4)
-        assert layer.size == (600, data_uris.MAX_LARGE_SIDE)
-        assert layer.lines[300, 100, 3] == 0
-        assert layer.lines[300, 401, :3].tolist() == [4, 5, 6]
+        (shape,) = layer.shapes
+        assert layer.size == size
+        assert layer.filling.shape == (*size, 4)
+        assert np.array_equal(filled(shape.path, size), np.indices(size)[1] >= side // 2)
+        assert shape.colour == tuple(layer.filling[5, -1, :3]) == (4, 5, 6)
 
 
 def decoded(uri: str) -> np.ndarray:
@@ -127,9 +129,14 @@ def decoded(uri: str) -> np.ndarray:
     )
 
 
-def test_outlines_are_wider_on_large_images_so_that_they_are_seen():
-    for side, width in ((100, 2), (800, 3)):
-        class_map = np.zeros((side, side), np.int64)
-        class_map[:, side // 2 :] = 1
-        layer = overlays.class_map_layer("target", class_map, [TARGET_COLOUR] * 2, filled=False)
-        assert (layer.lines[5, :, 3] > 0).sum() == width
+def test_guesses_about_one_mask_share_its_outline():
+    label_map = np.zeros((9, 9), np.int32)
+    label_map[2:5, 3:6] = 1
+    boxes = Boxes(np.zeros((2, 4)), [0, 1], np.array([0.4, 0.9]))
+    numbers, shown = np.array([1, 1]), np.array([False, True])
+    layer = overlays.masks_layer(
+        "prediction", label_map, boxes, [(1, 1, 1), (2, 2, 2)], numbers=numbers, shown=shown
+    )
+    assert [(one.path, one.label, one.shown) for one in layer.shapes] == [
+        ("M3 2h3v3h-3v-3z", 1, True), ("M3 2h3v3h-3v-3z", 0, False),
+    ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from foveate.experiment.predicted_split import PredictedSplit, reduced
 from foveate.experiment.run_folder import RunFolder
 from foveate.progress import NullReporter
 from foveate.report import figures
-from foveate.report.panels import Gallery
+from foveate.report.drawing import TARGET_COLOUR
+from foveate.report.overlays import Shape
+from foveate.report.panels import GalleryItem
 from foveate.training.device import preserved_torch_state
 from foveate.wording import count_noun, did_you_mean
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLUMNS, _LARGE_COLUMNS = 4, 3
+MAX_LEGEND = 16
+"""Classes in the legend of a figure: the first."""
 
 
 def plot_curves(run: RunFolder) -> Figure:
@@ -34,22 +39,27 @@ def show_mistakes(run: RunFolder, class_name: str | None, n: int) -> Figure:
     """Draw the worst predictions of a run; see `Run.show_mistakes`."""
     results, classes = run.results, run.data["classes"]
     split: SplitName = "test" if results["test"] else "valid"
+    index = None if class_name is None else _class_index(classes, class_name)
     with preserved_torch_state():
-        predicted = PredictedSplit(run, reopen_at(run, None, NullReporter()), split, run.load()[0])
-        if class_name is not None:
-            predicted = predicted.of_class(_class_index(classes, class_name))
-        panels = predicted.panels()
+        task, _ = run.load()
+        predicted = PredictedSplit(run, reopen_at(run, None, NullReporter()), split, task)
+        gallery = predicted.mistakes(index)
     of_class = "" if class_name is None else f" of the class {class_name}"
     name = "test image" if split == "test" else "validation image"
-    where = f"{count_noun(len(predicted.ids), name)}{of_class}"
-    for panel in panels:
-        if not isinstance(panel, Gallery):
-            continue
-        if items := [item for item in panel.items if item.tone == "bad"]:
-            pairs = [(item.image, f"{item.caption} · {item.detail}") for item in items[:n]]
-            columns = _LARGE_COLUMNS if panel.large else _COLUMNS
-            return figures.gallery(pairs, columns=columns, title=f"{panel.title}, {where}")
-    return figures.gallery([], title=f"No mistakes in {where}")
+    where = count_noun(len(predicted.ids), name)
+    if gallery is None or not gallery.items:
+        return figures.gallery([], title=f"No mistakes{of_class} in {where}")
+    items = gallery.items[:n]
+    columns = _LARGE_COLUMNS if gallery.large else _COLUMNS
+    title = f"{gallery.title}{of_class}, {where}"
+    with_targets = any(shape.colour == TARGET_COLOUR for shape in _shapes(items))
+    note = "white: targets, coloured: predictions" if with_targets else ""
+    legend = gallery.legend[:MAX_LEGEND]
+    return figures.gallery(items, columns=columns, title=title, note=note, legend=legend)
+
+
+def _shapes(items: Sequence[GalleryItem]) -> Iterator[Shape]:
+    return (shape for item in items for layer in item.layers for shape in layer.shapes)
 
 
 def show_samples(
@@ -88,14 +98,15 @@ def show_samples(
         try:
             image, target = sample.source.read(), sample.target
         except BadImage as error:
-            items.append((np.full((1, 1, 3), 255, np.uint8), f"{sample.id}: {error.message}"))
+            white = np.full((1, 1, 3), 255, np.uint8)
+            items.append(GalleryItem(white, f"{sample.id}: {error.message}"))
             continue
         if target is not None:
             image, target = reduced(task, image, target)
             if task.letterbox:  # where something in the image is to be found
                 image = task.draw(image, target)
         title = "no target" if target is None else task.summary(target)
-        items.append((image, title))
+        items.append(GalleryItem(image, title))
     return figures.gallery(items, columns=_LARGE_COLUMNS if task.letterbox else _COLUMNS)
 
 

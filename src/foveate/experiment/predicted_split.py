@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
-
-import numpy as np
 
 from foveate import record_io
 from foveate.data.dataset import Image, SplitName
 from foveate.data.resizing import fit_within
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
-from foveate.report.panels import Panel
+from foveate.report.panels import Gallery, Panel
 from foveate.tasks.capabilities import with_prompts
 from foveate.tasks.task import Task
 
@@ -46,20 +43,14 @@ class PredictedSplit:
                 run.path / f"predictions_{split}.csv", f"the data has no image {min(unknown)!r}"
             )
 
-    def of_class(self, index: int) -> PredictedSplit:
-        """The images that show a class."""
-        targets = [self._samples[id].target for id in self.ids]
-        rows = np.array(
-            [row for row, one in enumerate(targets) if one and index in one.present()], np.int64
-        )
-        chosen = copy.copy(self)
-        chosen.ids = [self.ids[row] for row in rows]
-        chosen.stats = {name: column[rows] for name, column in self.stats.items()}
-        return chosen
-
     def panels(self) -> list[Panel]:
         """The panels of the task."""
         return self._task.report_panels(self.stats, self.ids, self._read_image, self._read_pair)
+
+    def mistakes(self, of_class: int | None) -> Gallery | None:
+        """The worst predictions, of all classes or of one; see `Presenter.mistakes`."""
+        readers = self._read_image, self._read_pair
+        return self._task.mistakes(self.stats, self.ids, *readers, of_class)
 
     def _read_image(self, row: int) -> Image | None:
         if not self._samples:

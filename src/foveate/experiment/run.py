@@ -82,7 +82,7 @@ class Run(RunFolder, Predictor, TextPredictor):
         They are those of the report: of a classifier its most confident mistakes.
 
         Args:
-            class_name: Only images that show this class.
+            class_name: Only mistakes of this class: where it is missed, or predicted wrongly.
             n: Largest number of images.
 
         Returns:

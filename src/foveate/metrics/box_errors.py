@@ -43,16 +43,20 @@ class BoxError:
     target: int | None
 
 
-def find_errors(predictions: Boxes, targets: Boxes) -> list[BoxError]:
+def find_errors(
+    predictions: Boxes, targets: Boxes, overlap: NDArray[np.float64] | None = None
+) -> list[BoxError]:
     """All errors in one image.
 
     Args:
         predictions: The boxes above the display threshold, with scores.
         targets: The true boxes. Predictions on ignored ones are no errors.
+        overlap: (D, T) their IoU, where it is that of masks; by default that of the boxes.
     """
     assert predictions.scores is not None
     ignored = targets.ignored
-    overlap = iou(predictions.corners, targets.corners, targets.crowd)
+    if overlap is None:
+        overlap = iou(predictions.corners, targets.corners, targets.crowd)
     order = np.argsort(-predictions.scores, kind="stable")
     hits = _hits(overlap, predictions.classes, targets.classes, order, ignored)
     errors: list[BoxError] = []

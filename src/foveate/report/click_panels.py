@@ -33,11 +33,7 @@ def click_panels(
         read_pair: Returns the prediction and the target of a row.
         classes: The class names.
     """
-    objects = [
-        (row, index, *instance)
-        for row, instances in enumerate(stats["objects"])
-        for index, instance in enumerate(instances)
-    ]
+    objects = _objects(stats)
     if not objects:
         return []
     ious = np.array([instance[3:] for instance in objects], float)
@@ -73,20 +69,31 @@ def click_panels(
                 sorted(by_class, key=lambda row: row[1]),
             )
         )
-    return [*panels, *_hardest_objects(objects, ious, ids, read_image, read_pair, classes)]
+    hardest = hardest_objects(stats, ids, read_image, read_pair, classes)
+    return [*panels, hardest] if hardest.items else panels
 
 
-def _hardest_objects(
-    objects: Sequence[tuple[Any, ...]],
-    ious: NDArray[np.float64],
+def _objects(stats: Mapping[str, NDArray[Any]]) -> list[tuple[Any, ...]]:
+    """The row of its image, its index there, its class and its IoU after each click."""
+    return [
+        (row, index, *instance)
+        for row, instances in enumerate(stats["objects"])
+        for index, instance in enumerate(instances)
+    ]
+
+
+def hardest_objects(
+    stats: Mapping[str, NDArray[Any]],
     ids: Sequence[str],
     read_image: Callable[[int], NDArray[np.uint8] | None],
     read_pair: Callable[[int], tuple[Any, Any]],
     classes: Sequence[str],
-) -> list[Panel]:
+    of_class: int | None = None,
+) -> Gallery:
+    """The objects of all classes or of one with the lowest IoU; see `click_panels`."""
+    objects = [one for one in _objects(stats) if of_class is None or one[2] == of_class]
     items = []
-    for i in np.argsort(ious[:, 0], kind="stable")[:MAX_WORST_OBJECTS]:
-        row, instance, k, *_ = objects[i]
+    for row, instance, k, *ious in sorted(objects, key=lambda one: one[3])[:MAX_WORST_OBJECTS]:
         image = read_image(row)
         if image is None:
             continue
@@ -98,15 +105,17 @@ def _hardest_objects(
         views = [drawing.enlarge_small(drawing.to_rgb(image))]
         views += [_draw_object(image, mask) for mask in masks]
         caption = (
-            f"{classes[k]}: IoU {ious[i, 0]:.0%} after 1 click, "
-            f"{ious[i, -1]:.0%} after {count_noun(MAX_CLICKS, 'click')}"
+            f"{classes[k]}: IoU {ious[0]:.0%} after 1 click, "
+            f"{ious[-1]:.0%} after {count_noun(MAX_CLICKS, 'click')}"
         )
-        items.append(GalleryItem(drawing.grid_2x2(views), caption, ids[row], "bad"))
+        items.append(
+            GalleryItem(drawing.grid_2x2(views), caption, ids[row], "bad", classes=[classes[k]])
+        )
     text = (
         "The objects with the lowest IoU after one click. Top: image and target mask. Bottom: "
         f"predicted mask after 1 click and after {count_noun(MAX_CLICKS, 'click')}."
     )
-    return [Gallery("Hardest objects", text, items, large=True)] if items else []
+    return Gallery("Hardest objects", text, items, large=True)
 
 
 def _draw_object(image: NDArray[np.uint8], instance: Instances) -> NDArray[np.uint8]:

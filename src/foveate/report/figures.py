@@ -10,18 +10,22 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from matplotlib.patches import Patch
 
 from foveate.metrics.best_weights import best_row, criterion
 from foveate.report import charts, drawing
+from foveate.report.drawing import Colour
+from foveate.report.figure_layers import draw_layers
+from foveate.report.panels import GalleryItem
 from foveate.wording import escape_controls
 
 _WIDTH = 9.0  # inches of a figure with several images in a row
 _SINGLE_WIDTH = 6.0
 _TITLE_HEIGHT = 0.55  # inches
-_LETTERS_PER_INCH = 13
+_LETTERS_PER_INCH = 12
+_LINE_HEIGHT = 0.16  # inches of a line of a title
+_MAX_LINES = 3  # of a title
 _MAX_ASPECT = 2.0
 """Height to width above which images are shown smaller, so that a row fits on a screen."""
 
@@ -36,32 +40,56 @@ class _InlineFigure(Figure):
 
 
 def gallery(
-    items: Sequence[tuple[NDArray[np.uint8], str]], *, columns: int = 4, title: str = ""
+    items: Sequence[GalleryItem],
+    *,
+    columns: int = 4,
+    title: str = "",
+    note: str = "",
+    legend: Sequence[tuple[str, Colour]] = (),
 ) -> Figure:
-    """Draw images side by side, each with a title.
+    """Draw images side by side, each with its outlines, caption and detail.
 
     Args:
-        items: Images, (H, W, C) uint8, and their titles.
+        items: The images.
         columns: Images in a row.
         title: Of the whole figure.
+        note: A line below the title.
+        legend: Names of colours.
     """
     columns = max(1, min(columns, len(items)))
     rows = max(1, -(-len(items) // columns))
     width = (_SINGLE_WIDTH if columns == 1 else _WIDTH) / columns
-    aspect = max((image.shape[0] / image.shape[1] for image, _ in items), default=0.0)
-    height = width * min(aspect, _MAX_ASPECT) + _TITLE_HEIGHT
+    aspect = max((one.image.shape[0] / one.image.shape[1] for one in items), default=0.0)
+    titles = [_title(one, int(width * _LETTERS_PER_INCH)) for one in items]
+    lines = max((text.count("\n") + 1 for text in titles), default=0)
+    height = width * min(aspect, _MAX_ASPECT) + 0.2 + _LINE_HEIGHT * lines
+    around = _TITLE_HEIGHT * (bool(title) + bool(legend))
     with charts.styled():
-        figure = _InlineFigure((width * columns, height * rows + _TITLE_HEIGHT * bool(title)))
+        figure = _InlineFigure((width * columns, height * rows + around))
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis in axes:
             axis.set_axis_off()
-        for axis, (image, text) in zip(axes, items, strict=False):
-            axis.imshow(drawing.to_rgb(image))
-            lines = textwrap.wrap(escape_controls(text), int(width * _LETTERS_PER_INCH))
-            axis.set_title("\n".join(lines), loc="center", fontsize=9)
+        for axis, item, text in zip(axes, items, titles, strict=False):
+            axis.imshow(drawing.to_rgb(item.image))
+            draw_layers(axis, item.layers, (item.image.shape[0], item.image.shape[1]))
+            axis.set_title(text, loc="center", fontsize=9)
         if title:
-            figure.suptitle(escape_controls(title))
+            figure.suptitle("\n".join(escape_controls(line) for line in (title, note) if line))
+        if legend:
+            marks = [Patch(color=f"#{bytes(colour).hex()}") for _, colour in legend]
+            names = [charts.shorten(escape_controls(name)) for name, _ in legend]
+            figure.legend(marks, names, loc="outside lower center", ncols=4, frameon=False)
     return figure
+
+
+def _title(item: GalleryItem, letters: int) -> str:
+    """Caption and detail in a few lines of so many letters; of a long word its end is left."""
+    text = escape_controls(f"{item.caption} · {item.detail}" if item.detail else item.caption)
+    words = (f"…{word[1 - letters :]}" if len(word) > letters else word for word in text.split())
+    lines = textwrap.wrap(" ".join(words), letters, break_on_hyphens=False)
+    if len(lines) > _MAX_LINES:
+        lines = [*lines[: _MAX_LINES - 1], f"…{lines[-1][1 - letters :]}"]
+    return "\n".join(lines)
 
 
 def learning_curves(rows: Sequence[Mapping[str, Any]], metric: str, kept_by: str) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,11 +49,12 @@ def mask_panels(
         classes: The class names.
         colours: The colour of each class.
     """
+    worst = worst_images(scorer, ids, read_image, read_pair, classes, colours)
     return [
         _iou_bars(scorer, classes),
         _class_table(scorer, classes),
         _confusion_matrix(scorer, classes),
-        *_worst_images(scorer, ids, read_image, read_pair, classes, colours),
+        *([worst] if worst.items else []),
     ]
 
 
@@ -99,18 +101,19 @@ def _class_table(scorer: Scorer, classes: Sequence[str]) -> Table:
     )
 
 
-def _worst_images(
+def worst_images(
     scorer: Scorer,
     ids: Sequence[str],
     read_image: Callable[[int], NDArray[np.uint8] | None],
     read_pair: Callable[[int], tuple[Mask, Mask]],
     classes: Sequence[str],
     colours: Sequence[drawing.Colour],
-) -> list[Panel]:
-    """The images with the lowest mean IoU."""
-    mious = [(scorer.metrics(np.array([row]))["miou"], row) for row in range(len(ids))]
+    of_class: int | None = None,
+) -> Gallery:
+    """The images with the lowest mean IoU, or IoU of one class; see `mask_panels`."""
+    name = "mean IoU" if of_class is None else f"IoU of {classes[of_class]}"
     items = []
-    for miou, row in sorted(pair for pair in mious if not np.isnan(pair[0]))[:MAX_WORST_IMAGES]:
+    for iou, row in _lowest(scorer, len(ids), of_class):
         image = read_image(row)
         if image is None:
             continue
@@ -119,30 +122,44 @@ def _worst_images(
         labelled = target != IGNORE
         wrong = (prediction != target) & labelled
         share = wrong.sum() / max(1, labelled.sum())
+        predicted = class_map_layer("prediction", prediction, colours, filled=True)
         cells = _confused(target[wrong], prediction[wrong], len(classes))
         items.append(
             GalleryItem(
                 image,
-                f"mean IoU {percent(miou)}, {percent(share)} of pixels wrong",
+                f"{name} {percent(iou)}, {percent(share)} of pixels wrong",
                 ids[row],
                 "bad",
                 [
                     error_layer(wrong, ERROR_COLOUR),
                     class_map_layer("target", target, colours, filled=False),
-                    class_map_layer("prediction", prediction, colours, filled=True),
+                    replace(predicted, shown=False),  # with both, lines would hide the image
                 ],
                 classes=[classes[k] for k in sorted({k for cell in cells for k in cell})],
                 cells=cells,
             )
         )
     text = (
-        "The images with the lowest mean IoU. Magenta: pixels whose prediction differs from the "
-        "target. Outlines: regions of the prediction; of the target where they are switched on."
+        "The images with the lowest mean IoU. Outlined in magenta: pixels whose prediction differs "
+        "from the target. The regions of predictions and targets have switches."
     )
     legend = [*zip(classes, colours, strict=False)][:MAX_MATRIX_CLASSES]
     legend.append(("wrong", ERROR_COLOUR))
-    title = "Images with the lowest IoU"
-    return [Gallery(title, text, items, large=True, legend=legend)] if items else []
+    return Gallery("Images with the lowest IoU", text, items, large=True, legend=legend)
+
+
+def _lowest(scorer: Scorer, images: int, of_class: int | None) -> list[tuple[float, int]]:
+    """The lowest IoU of some images with a wrong pixel, and the row of each."""
+    found = []
+    for row in range(images):
+        rows = np.array([row])
+        if of_class is None:
+            iou = scorer.metrics(rows)["miou"]
+        else:
+            iou = scorer.per_class(rows)[of_class].iou
+        if not np.isnan(iou) and (of_class is None or iou < 1):
+            found.append((float(iou), row))
+    return sorted(found)[:MAX_WORST_IMAGES]
 
 
 def _confused(

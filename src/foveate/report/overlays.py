@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 
 from foveate.annotations import Boxes
 from foveate.ops.masks import resize_nearest
-from foveate.report.data_uris import MAX_LARGE_SIDE
-from foveate.report.drawing import TARGET_COLOUR, Colour, class_colour, edge_pixels
+from foveate.report.drawing import TARGET_COLOUR, Colour, class_colour
 
 MAX_SHAPES = 300
 """Shapes of a layer: those with the highest scores. The page says how many there are."""
 MAX_OUTLINE_SIDE = 480
 """Pixels of the longer side at which masks are outlined; more would make the page large."""
-_FILLING = 77  # of 255, the opacity of the filling of pixels
-_THICK_FROM = 400  # pixels of a side from which outlines of pixels are two pixels wide
+_FILLING = 77  # of 255, the opacity of a filling
 
 
 @dataclass(frozen=True)
@@ -53,19 +51,20 @@ class Layer:
         name: What they are; the page has a switch for each.
         size: Height and width in whose pixels shapes are given.
         shapes: The outlines.
-        lines: Outlines as pixels, (H, W, 4) uint8 with opacity; None where there are shapes.
-        filling: A light filling as pixels, likewise; it is shown when it is switched on.
+        filling: A light filling as pixels, (H, W, 4) uint8 with opacity, or None; it is shown when
+            it is switched on.
         shown: Whether it is shown before anybody switches it on or off.
         count: The number of objects, of which `shapes` may be a part.
+        thin: Whether outlines are so many or so winding that lines are thin.
     """
 
     name: Literal["target", "prediction", "error"]
     size: tuple[int, int]
     shapes: Sequence[Shape] = ()
-    lines: NDArray[np.uint8] | None = None
     filling: NDArray[np.uint8] | None = None
     shown: bool = True
     count: int = 0
+    thin: bool = False
 
 
 def target_boxes(boxes: Boxes, size: tuple[int, int]) -> Layer:
@@ -132,6 +131,9 @@ def masks_layer(
     label_map: NDArray[np.integer],
     boxes: Boxes,
     colours: Sequence[Colour],
+    *,
+    numbers: NDArray[np.int64] | None = None,
+    shown: NDArray[np.bool_] | None = None,
 ) -> Layer:
     """Outlines of masks.
 
@@ -140,21 +142,29 @@ def masks_layer(
         label_map: (H, W) the number of the object at each pixel, from 1 on; 0 for none.
         boxes: Classes and scores of the objects.
         colours: The colour of each object.
+        numbers: (N,) the number of each object; by default 1 for the first, and so on.
+        shown: (N,) whether an object reaches the threshold of its class; by default all do.
     """
     from scipy.ndimage import find_objects
 
     small = _within(label_map, MAX_OUTLINE_SIDE)
+    places = find_objects(small.astype(np.int32))
+    paths: dict[int, str] = {}  # several guesses about one object share its mask
     shapes = []
-    for row, place in enumerate(find_objects(small.astype(np.int32), len(boxes))):
-        if place is None:
+    for row in range(len(boxes)):
+        number = row + 1 if numbers is None else int(numbers[row])
+        if number > len(places) or (place := places[number - 1]) is None:
             continue
-        top, left = place[0].start, place[1].start
+        if number not in paths:
+            corner = place[1].start, place[0].start
+            paths[number] = mask_path(small[place] == number, corner)
         shapes.append(
             Shape(
-                mask_path(small[place] == row + 1, (left, top)),
+                paths[number],
                 colours[row],
                 score=None if boxes.scores is None else float(boxes.scores[row]),
                 label=int(boxes.classes[row]),
+                shown=shown is None or bool(shown[row]),
             )
         )
     shapes.sort(key=lambda shape: -(shape.score or 0.0))
@@ -222,7 +232,9 @@ def class_map_layer(
     *,
     filled: bool,
 ) -> Layer:
-    """Outlines of the regions of classes, as pixels.
+    """Outlines of the regions of classes.
+
+    The class with the most pixels has none: where it ends, another begins.
 
     Args:
         name: What they are.
@@ -230,24 +242,28 @@ def class_map_layer(
         colours: The colour of each class.
         filled: Whether regions have a light filling as well, and are shown at first.
     """
-    class_map = _within(class_map, MAX_LARGE_SIDE)
+    class_map = _within(class_map, MAX_OUTLINE_SIDE)
     known = class_map >= 0
+    counts = np.bincount(class_map[known], minlength=1)
+    frequent, *others = np.argsort(-counts, kind="stable").tolist()
+    outlined = [k for k in others if counts[k]] or [frequent] * bool(counts[frequent])
+    shapes = [Shape(mask_path(class_map == k), colours[k], label=k) for k in outlined]
     painted = np.zeros((*class_map.shape, 4), np.uint8)
     painted[..., :3] = np.array(colours, np.uint8)[np.maximum(class_map, 0)]
-    lines = painted.copy()
-    lines[..., 3] = 255 * (known & _thick(edge_pixels(class_map)))
     painted[..., 3] = _FILLING * known
     filling = painted if filled else None
-    return Layer(name, _size(class_map), lines=lines, filling=filling, shown=filled)
+    count = len(shapes)
+    return Layer(name, _size(class_map), shapes, filling, shown=filled, count=count, thin=True)
 
 
 def error_layer(wrong: NDArray[np.bool_], colour: Colour) -> Layer:
-    """The pixels that are predicted wrongly, (H, W), so light that the image is seen."""
-    small = _within(wrong.astype(np.uint8), MAX_LARGE_SIDE)
+    """Outlines of the pixels that are predicted wrongly, (H, W), with a light filling."""
+    small = _within(wrong.astype(np.uint8), MAX_OUTLINE_SIDE)
     painted = np.zeros((*small.shape, 4), np.uint8)
     painted[..., :3] = colour
-    painted[..., 3] = 2 * _FILLING * small
-    return Layer("error", _size(small), lines=painted)
+    painted[..., 3] = _FILLING * small
+    shapes = [Shape(mask_path(small > 0), colour)]
+    return Layer("error", _size(small), shapes, painted, count=1, thin=True)
 
 
 def _within(values: NDArray[np.integer], side: int) -> NDArray[np.integer]:
@@ -259,12 +275,3 @@ def _within(values: NDArray[np.integer], side: int) -> NDArray[np.integer]:
 
 def _size(values: NDArray[Any]) -> tuple[int, int]:
     return values.shape[0], values.shape[1]
-
-
-def _thick(edges: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    if max(edges.shape) < _THICK_FROM:
-        return edges
-    thick = edges.copy()
-    thick[1:] |= edges[:-1]
-    thick[:, 1:] |= edges[:, :-1]
-    return thick

@@ -141,13 +141,24 @@ class ClassificationPresenter(Presenter[Label]):
                 "time: then the dots lie on the line.",
                 charts.reliability(*classification_metrics.reliability(stats)),
             ),
-            self._mistakes(stats, ids, read_image),
+            self.mistakes(stats, ids, read_image),
             self._least_confident(stats, ids, read_image),
         ]
 
-    def _mistakes(self, stats: PerImageStats, ids: Sequence[str], read_image: ReadImage) -> Gallery:
+    def mistakes(
+        self,
+        stats: PerImageStats,
+        ids: Sequence[str],
+        read_image: ReadImage,
+        read_pair: Callable[[int], tuple[Label, Label]] | None = None,
+        of_class: int | None = None,
+    ) -> Gallery:
+        """The most confident of the wrong predictions."""
         targets, predictions = stats["target"], stats["predicted"]
-        wrong = np.flatnonzero(targets != predictions)
+        mistaken = targets != predictions
+        if of_class is not None:
+            mistaken &= (targets == of_class) | (predictions == of_class)
+        wrong = np.flatnonzero(mistaken)
         rows = self._most_confident(stats, wrong, MAX_OF_CELL, MAX_MISTAKES)
         text = (
             f"{len(wrong):,} of {len(ids):,} predictions are wrong; the most confident of them "

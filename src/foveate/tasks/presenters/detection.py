@@ -14,8 +14,8 @@ from foveate.data.dataset import Image
 from foveate.metrics.detection import check_thresholds, per_class
 from foveate.metrics.metric import PerImageStats
 from foveate.report import drawing
-from foveate.report.box_panels import box_panels
-from foveate.report.panels import Panel
+from foveate.report.box_panels import box_panels, mistakes
+from foveate.report.panels import Gallery, Panel
 from foveate.tasks.catalog import CATALOG
 from foveate.tasks.presenters.prediction import A, ObjectPrediction
 from foveate.tasks.presenters.presenter import ReadImage, count_images
@@ -127,6 +127,17 @@ class DetectionPresenter(HasThresholds[Boxes]):
     ) -> list[Panel]:
         """Average precision by class, precision-recall curves, and the kinds of errors."""
         return box_panels(stats, ids, read_image, self.classes, self.thresholds)
+
+    def mistakes(
+        self,
+        stats: PerImageStats,
+        ids: Sequence[str],
+        read_image: ReadImage,
+        read_pair: Callable[[int], tuple[Boxes, Boxes]],
+        of_class: int | None = None,
+    ) -> Gallery:
+        """Close-ups of each type of error."""
+        return mistakes(stats, ids, read_image, self.classes, self.thresholds, of_class)
 
 
 def map50_headline(metrics: Mapping[str, Any], split: str) -> str:

@@ -16,8 +16,8 @@ from foveate.metrics import instance as instance_metrics
 from foveate.metrics.detection import check_thresholds
 from foveate.metrics.metric import PerImageStats
 from foveate.report import drawing
-from foveate.report.instance_panels import instance_panels
-from foveate.report.panels import Panel
+from foveate.report.instance_panels import instance_panels, mistakes
+from foveate.report.panels import Gallery, Panel
 from foveate.tasks.capabilities import (
     MaskImage,
     WritesMasks,
@@ -124,3 +124,14 @@ class InstancePresenter(HasThresholds[Instances], WritesMasks[Instances]):
     ) -> list[Panel]:
         """Average precision by class, by threshold, and the worst images."""
         return instance_panels(stats, ids, read_image, read_pair, self.classes, self.thresholds)
+
+    def mistakes(
+        self,
+        stats: PerImageStats,
+        ids: Sequence[str],
+        read_image: ReadImage,
+        read_pair: Callable[[int], tuple[Instances, Instances]],
+        of_class: int | None = None,
+    ) -> Gallery:
+        """Close-ups of each type of error."""
+        return mistakes(stats, ids, read_image, read_pair, self.classes, self.thresholds, of_class)

@@ -13,6 +13,7 @@ from foveate.annotations import Annotation, Boxes, boxes_of
 from foveate.data.dataset import Image
 from foveate.data.resizing import fit_within
 from foveate.formats.coco.writing import to_annotations
+from foveate.report.panels import GalleryItem
 from foveate.wording import describe_html, describe_object
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Prediction(Generic[A]):
         """The same as a matplotlib figure, which a notebook shows; see `draw`."""
         from foveate.report import figures  # matplotlib takes half a second
 
-        return figures.gallery([(np.asarray(self.draw()), self.summary)], columns=1)
+        return figures.gallery([GalleryItem(np.asarray(self.draw()), self.summary)], columns=1)
 
     def __repr__(self) -> str:
         return describe_object(*self._description())

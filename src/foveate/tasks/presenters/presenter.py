@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from foveate.annotations import Annotation
 from foveate.csv_file import Cell
 from foveate.data.dataset import Image
 from foveate.metrics.metric import PerImageStats
-from foveate.report.panels import Panel
+from foveate.report.panels import Gallery, Panel
 from foveate.tasks.presenters.prediction import Prediction
 from foveate.tasks.presenters.rates import Rates
 from foveate.wording import count_noun
@@ -121,6 +122,34 @@ class Presenter(ABC, Generic[A]):
             read_image: Reads the image of a row.
             read_pair: From a row to its prediction and target; only if its image can be read.
         """
+
+    def mistakes(
+        self,
+        stats: PerImageStats,
+        ids: Sequence[str],
+        read_image: ReadImage,
+        read_pair: Callable[[int], tuple[A, A]],
+        of_class: int | None = None,
+    ) -> Gallery | None:
+        """The worst predictions, as the report shows them; None where it shows none.
+
+        Args:
+            stats: Per-image statistics of N images.
+            ids: N sample ids.
+            read_image: Reads the image of a row.
+            read_pair: From a row to its prediction and target; only if its image can be read.
+            of_class: A class that is mistaken: missed, or predicted wrongly; None for any.
+        """
+        for panel in self.report_panels(stats, ids, read_image, read_pair):
+            if isinstance(panel, Gallery) and any(item.tone == "bad" for item in panel.items):
+                name = None if of_class is None else self.classes[of_class]
+                items = [
+                    item
+                    for item in panel.items
+                    if item.tone == "bad" and (name is None or name in item.classes)
+                ]
+                return replace(panel, items=items)
+        return None
 
 
 def count_images(metric: Mapping[str, Any], split: str) -> str:

@@ -16,8 +16,8 @@ from foveate.errors import SettingError
 from foveate.metrics.interactive import MAX_CLICKS, InteractiveResult
 from foveate.metrics.metric import PerImageStats
 from foveate.report import drawing
-from foveate.report.click_panels import click_panels
-from foveate.report.panels import Panel
+from foveate.report.click_panels import click_panels, hardest_objects
+from foveate.report.panels import Gallery, Panel
 from foveate.tasks.capabilities import FindsObjects, MaskImage, WritesMasks, object_masks
 from foveate.tasks.catalog import CATALOG
 from foveate.tasks.presenters.prediction import ObjectPrediction
@@ -122,3 +122,14 @@ class PromptablePresenter(Presenter[Prediction], WritesMasks[Prediction], FindsO
     ) -> list[Panel]:
         """IoU by clicks and by class, and the hardest objects."""
         return click_panels(stats, ids, read_image, read_pair, self.classes)
+
+    def mistakes(
+        self,
+        stats: PerImageStats,
+        ids: Sequence[str],
+        read_image: ReadImage,
+        read_pair: Callable[[int], tuple[Prediction, Prediction]],
+        of_class: int | None = None,
+    ) -> Gallery:
+        """The hardest objects."""
+        return hardest_objects(stats, ids, read_image, read_pair, self.classes, of_class)

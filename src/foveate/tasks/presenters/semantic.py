@@ -17,8 +17,8 @@ from foveate.metrics.metric import PerImageStats
 from foveate.metrics.semantic import Scorer, class_counts
 from foveate.ops.masks import smallest_dtype
 from foveate.report import drawing
-from foveate.report.mask_panels import mask_panels
-from foveate.report.panels import Panel
+from foveate.report.mask_panels import mask_panels, worst_images
+from foveate.report.panels import Gallery, Panel
 from foveate.tasks.capabilities import MaskImage, WritesMasks
 from foveate.tasks.catalog import CATALOG
 from foveate.tasks.presenters.prediction import Prediction
@@ -132,3 +132,15 @@ class SemanticPresenter(Presenter[Mask], WritesMasks[Mask]):
         """Confusion matrix, IoU by class and the worst images."""
         scorer = Scorer(stats, len(self.classes))
         return mask_panels(scorer, ids, read_image, read_pair, self.classes, self.colours)
+
+    def mistakes(
+        self,
+        stats: PerImageStats,
+        ids: Sequence[str],
+        read_image: ReadImage,
+        read_pair: Callable[[int], tuple[Mask, Mask]],
+        of_class: int | None = None,
+    ) -> Gallery:
+        """The images with the lowest IoU."""
+        scorer, colours = Scorer(stats, len(self.classes)), self.colours
+        return worst_images(scorer, ids, read_image, read_pair, self.classes, colours, of_class)

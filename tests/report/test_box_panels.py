@@ -403,3 +403,13 @@ def test_every_image_of_the_page_is_rgb():
     for panel in panels:
         for item in getattr(panel, "items", []):
             assert Image.fromarray(item.image).mode == "RGB"
+
+
+def test_classes_without_a_correct_box_have_no_curve():
+    panels, _ = page_of([(PREDICTED, TARGETS)])
+    (chart,) = [panel for panel in panels if panel.title == "Precision and recall"]
+    assert "cat ends at" in chart.plot.alt
+    assert "dog" not in chart.plot.alt
+    assert chart.text.endswith(" Without a correct prediction: dog.")
+    nothing, _ = page_of([(boxes((1, 1, 9, 9), scores=np.array([0.9])), TARGETS)])
+    assert "Precision and recall" not in [panel.title for panel in nothing]

@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from foveate.report import charts
+from foveate.report import charts, data_charts
 from foveate.report.panels import Plot
 from helpers import report_demo as demo
 
@@ -128,3 +128,14 @@ def test_a_logarithmic_scale_is_labelled_in_plain_numbers():
     (svg, *_) = charts.learning_curves(rows, "accuracy").svgs
     assert "mathdefault" not in svg
     assert ">10<" in svg
+
+
+def test_values_that_are_all_equal_are_a_sentence_and_no_bar():
+    plot = data_charts.histograms(
+        {"width": np.full(1200, 640.0), "height": np.arange(9.0), "objects": np.ones(1)}
+    )
+    width, height, objects = plot.svgs
+    assert "640 in all 1,200 images" in width
+    assert "1 in the only image" in objects
+    assert "images" in height  # the label of its axis
+    assert height.count("<path") > 9 > width.count("<path")

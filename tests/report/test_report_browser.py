@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -250,9 +251,36 @@ def test_a_cell_of_the_matrix_shows_its_images(open_page):
     expect(dialog.get_by_text("1 of 2")).to_be_visible()
     tab.keyboard.press("Escape")
     tab.get_by_role("button", name=re.compile("target cat, predicted cat")).click()
-    expect(dialog.locator(".aside")).to_have_text("3.png")
+    expect(dialog.locator(".aside")).to_contain_text("3.png")
     tab.keyboard.press("Escape")
     assert tab.locator(".matrix button").count() == 3  # the fourth has no image
+
+
+def test_a_cell_says_of_how_many_images_it_shows_some(open_page):
+    page = classification_page()
+    matrix = replace(page.panels[0], counts=np.array([[5, 1021], [1, 0]]))
+    tab = open_page(replace(page, panels=[matrix, *page.panels[1:]]))
+    tab.get_by_role("button", name=re.compile("Show 2 of 1,021 images")).click()
+    dialog = tab.get_by_role("dialog")
+    expect(dialog.locator(".aside")).to_contain_text("2 of 1,021 images are on this page")
+    tab.keyboard.press("Escape")
+    tab.get_by_role("button", name=re.compile("target dog, predicted cat")).click()
+    expect(dialog.locator(".aside")).to_have_text("2.png")
+    tab.keyboard.press("Escape")
+    pixels = replace(matrix, counted="pixel")
+    tab = open_page(replace(page, panels=[pixels, *page.panels[1:]]))
+    assert tab.get_by_role("button", name=re.compile("Show 2 images")).count() == 1
+
+
+@pytest.mark.parametrize(
+    "names", [["cat", "dog", "rose", "tulip", "iris"], ["7", "8", "9", "a", "b"]]
+)
+def test_all_columns_of_a_matrix_are_named_the_same_way(open_page, names):
+    matrix = ConfusionMatrix("Matrix", "", np.eye(len(names), dtype=np.int64), names)
+    tab = open_page(Page("t", "s", "a", "v", "plain", panels=[matrix]))
+    spans = tab.locator(".matrix thead th[scope=col] span")
+    modes = spans.evaluate_all("all => all.map((one) => getComputedStyle(one).writingMode)")
+    assert modes == [("vertical-rl" if "tulip" in names else "horizontal-tb")] * len(names)
 
 
 def test_tables_are_sorted_by_a_column_with_dashes_and_the_total_last(open_page):

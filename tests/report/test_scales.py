@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -54,6 +56,13 @@ def test_a_close_up_shows_the_bars_near_the_model():
     assert [one.value for one in shown] == [0.963, 0.978, 0.985]
     assert (scale.low, scale.high) == pytest.approx((0.94, 1.0))
     assert [tick_label(value, scale) for value in scale.ticks] == ["94%", "96%", "98%", "100%"]
+
+
+def test_a_close_up_shows_the_best_baseline_however_far_it_is():
+    best = dataclasses.replace(bar(0.8), compared=True)
+    _, shown = close_up([bar(0.45), best, bar(0.5, True)])
+    assert [one.value for one in shown] == [0.45, 0.8, 0.5]
+    assert close_up([best, bar(0.5, True)]) is None  # the bars show it as well
 
 
 @pytest.mark.parametrize(

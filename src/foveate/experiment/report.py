@@ -151,7 +151,15 @@ def baselines_panel(
         f"is {100 * lift['value']:+.1f} points ({100 * lift['low']:+.1f} to "
         f"{100 * lift['high']:+.1f}{rough_mark(lift)}).{_rough_note(results[split])}",
         [
-            Bar(name, one["value"], one["low"], one["high"], _with_percent(one), is_model)
+            Bar(
+                name,
+                one["value"],
+                one["low"],
+                one["high"],
+                _with_percent(one),
+                is_model,
+                not is_model and name == results["best_baseline"],
+            )
             for name, one, is_model in rows
         ],
     )

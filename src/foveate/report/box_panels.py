@@ -30,7 +30,7 @@ from foveate.report.panels import (
     ThresholdCounts,
     Thresholds,
 )
-from foveate.wording import count_noun, percent
+from foveate.wording import count_noun, list_some, percent
 
 MAX_CURVES = 6
 """Classes with a precision-recall curve: those with the most objects."""
@@ -62,7 +62,7 @@ def box_panels(
 
     return [
         class_table(rows, classes, thresholds, "boxes"),
-        precision_recall_chart(rows, classes, "boxes"),
+        *precision_recall_charts(rows, classes, "boxes"),
         threshold_panel(stats, classes, thresholds, "boxes"),
         _error_table(images),
         _close_ups(images, read_image, classes),
@@ -114,22 +114,32 @@ def class_table(
     )
 
 
-def precision_recall_chart(
+def precision_recall_charts(
     rows: Sequence[metrics.ClassMetrics], classes: Sequence[str], noun: str
-) -> Chart:
-    """Make the precision-recall curves of the most frequent classes; see `class_table`."""
+) -> list[Chart]:
+    """Make the precision-recall curves of the most frequent classes; see `class_table`.
+
+    A class without a correct prediction has no curve: it would be a line on the axis.
+    """
     occurring = [k for k, row in enumerate(rows) if row.n]
-    frequent = sorted(occurring, key=lambda k: -rows[k].n)[:MAX_CURVES]
+    detected = [k for k in occurring if rows[k].curve[0].any()]
+    if not detected:
+        return []
+    frequent = sorted(detected, key=lambda k: -rows[k].n)[:MAX_CURVES]
     rest = ""
-    if len(frequent) < len(occurring):
+    if len(frequent) < len(detected):
         rest = f" Shown are the {len(frequent)} classes with the most objects."
-    return Chart(
-        "Precision and recall",
-        f"Each curve runs from the most confident {noun} on the left to the least confident on "
-        "the right. Recall is the share of objects that are detected, precision the share of "
-        f"{noun} that are correct. The closer to the top right, the better.{rest}",
-        charts.precision_recall({classes[k]: rows[k].curve for k in frequent}),
-    )
+    if none := [classes[k] for k in occurring if k not in detected]:
+        rest += f" Without a correct prediction: {list_some(none)}."
+    return [
+        Chart(
+            "Precision and recall",
+            f"Each curve runs from the most confident {noun} on the left to the least confident on "
+            "the right. Recall is the share of objects that are detected, precision the share of "
+            f"{noun} that are correct. The closer to the top right, the better.{rest}",
+            charts.precision_recall({classes[k]: rows[k].curve for k in frequent}),
+        )
+    ]
 
 
 def threshold_panel(

@@ -86,16 +86,19 @@ def _paint_histogram(figure: Any, values: NDArray[np.float64], name: str) -> Non
 
     axis = figure.subplots()
     low, high = float(values.min()), float(values.max())
+    axis.set_title(name)
+    if low == high:  # one bar as high as the chart would say no more
+        axis.set_axis_off()
+        where = "the only image" if len(values) == 1 else f"all {len(values):,} images"
+        axis.text(0, 0.9, f"{low:,.4g} in {where}", color=COLOURS["ink"], va="top")
+        return
     whole = bool((values == values.round()).all())
     if whole and high - low < _BINS:
         bins = np.arange(low, high + 2) - 0.5  # a bar for each number
     else:
-        bins = np.linspace(low, high if high > low else low + 1, _BINS + 1)
+        bins = np.linspace(low, high, _BINS + 1)
     axis.hist(values, bins, color=COLOURS["model"], alpha=0.75, rwidth=0.9)
-    axis.set_title(name)
     axis.set_ylabel("images")
     axis.grid(visible=False, axis="x")
     axis.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=whole))
-    if low == high:
-        axis.set_xticks([low])

@@ -16,7 +16,7 @@ from foveate.metrics.box_errors import BoxError, find_errors
 from foveate.report.box_panels import (
     MIN_DRAWN_SCORE,
     class_table,
-    precision_recall_chart,
+    precision_recall_charts,
     threshold_panel,
 )
 from foveate.report.drawing import TARGET_COLOUR, class_colour
@@ -64,7 +64,7 @@ def instance_panels(
             sorted(ap50, key=lambda row: row[1]),
         ),
         class_table(rows, classes, thresholds, "masks"),
-        precision_recall_chart(rows, classes, "masks"),
+        *precision_recall_charts(rows, classes, "masks"),
         threshold_panel(stats, classes, thresholds, "masks"),
         *_galleries(stats, ids, read_image, read_pair, classes, thresholds),
     ]

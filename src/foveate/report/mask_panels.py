@@ -68,7 +68,8 @@ def _confusion_matrix(scorer: Scorer, classes: Sequence[str]) -> ConfusionMatrix
         )
     names = [classes[k] for k in frequent]
     counts = pixels[np.ix_(frequent, frequent)]
-    return ConfusionMatrix("Confusion matrix", text, counts, names, frequent.tolist())
+    indices = frequent.tolist()
+    return ConfusionMatrix("Confusion matrix", text, counts, names, indices, "pixel")
 
 
 def _iou_bars(scorer: Scorer, classes: Sequence[str]) -> Bars:

@@ -39,10 +39,12 @@ const viewer = make(
 viewer.setAttribute("aria-labelledby", heading.id);
 document.body.append(viewer);
 
-let figures = [], current = 0, zoom = 0;
+let figures = [], current = 0, zoom = 0, missing = "";
 
-function open(list, index) {
+// `note` says how many images there are of which `list` are those on the page.
+function open(list, index, note = "") {
   figures = list;
+  missing = note;
   const gallery = list[index].closest(".gallery");
   const tools = gallery.closest(".content").querySelector(".tools");
   switches.replaceChildren();
@@ -61,7 +63,7 @@ function show(index) {
   const figure = figures[current];
   const stage = figure.querySelector(".stage").cloneNode(true);
   heading.textContent = figure.querySelector("img").alt;
-  detail.textContent = figure.querySelector("small")?.textContent ?? "";
+  detail.textContent = [figure.querySelector("small")?.textContent, missing].filter(Boolean).join(" · ");
   place.textContent = figures.length > 1 ? `${current + 1} of ${figures.length}` : "";
   previous.hidden = next.hidden = figures.length < 2;
   const { naturalWidth: width, naturalHeight: height } = figure.querySelector("img");
@@ -181,9 +183,10 @@ for (const cell of all("[data-cell]")) {
   const images = () => all("figure[data-cells]").filter((one) => one.dataset.cells.split(" ").includes(cell.dataset.cell));
   if (!images().length) continue;
   const opener = make("button", { type: "button" }, ...cell.childNodes);
-  const count = images().length;
-  opener.setAttribute("aria-label", `${cell.title || cell.textContent}. Show ${count === 1 ? "an image" : `${count} images`}`);
-  opener.onclick = () => open(images(), 0);
+  const count = images().length, total = Number(cell.dataset.images ?? count);
+  const some = count < total ? `${count} of ${total.toLocaleString("en")} images` : count === 1 ? "an image" : `${count} images`;
+  opener.setAttribute("aria-label", `${cell.title || cell.textContent}. Show ${some}`);
+  opener.onclick = () => open(images(), 0, count < total ? `${some} are on this page` : "");
   cell.append(opener);
 }
 

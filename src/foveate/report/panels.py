@@ -86,6 +86,7 @@ class ConfusionMatrix:
         labels: The K class names.
         indices: The K indices of these classes, if they are some of all. A cell whose images are
             on the page, see `GalleryItem.cells`, shows them when it is pressed.
+        counted: What is counted.
     """
 
     title: str
@@ -93,6 +94,7 @@ class ConfusionMatrix:
     counts: NDArray[np.int64]
     labels: Sequence[str]
     indices: Sequence[int] = ()
+    counted: Literal["image", "pixel"] = "image"
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,7 @@ class Bar:
         high: The upper end of the confidence interval, NaN without one.
         label: The value as text.
         highlighted: Whether the bar has the model's colour.
+        compared: Whether the highlighted bars are compared with it: a close-up shows it.
     """
 
     name: str
@@ -199,6 +202,7 @@ class Bar:
     high: float
     label: str
     highlighted: bool = False
+    compared: bool = False
 
 
 @dataclass(frozen=True)

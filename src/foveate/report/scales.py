@@ -49,6 +49,8 @@ def full_scale(bars: Sequence[Bar]) -> Scale:
 def close_up(bars: Sequence[Bar]) -> tuple[Scale, list[Bar]] | None:
     """Find a scale that tells the highlighted bars from those near them.
 
+    What they are compared with is on it, however far away.
+
     Returns:
         The scale and the bars on it, or None if no other bar is near or a close-up would not help.
     """
@@ -62,6 +64,7 @@ def close_up(bars: Sequence[Bar]) -> tuple[Scale, list[Bar]] | None:
     ]
     if not models or len(near) <= len(models):
         return None
+    near = [bar for bar in bars if bar in near or (bar.compared and is_finite(bar.value))]
     ends = [end for bar in near for end in (bar.value, bar.low, bar.high) if is_finite(end)]
     span = max(ends) - min(ends)
     if not 0 < span <= MAX_CLOSE_UP_SPAN * whole:

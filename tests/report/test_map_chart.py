@@ -52,4 +52,4 @@ def test_names_are_text():
 def test_a_full_map_stays_small():
     svg = drawn(1500, 10, ringed=100)
     assert len(svg) < 250_000
-    assert re.search(r'^<svg style="max-width: \d+px"', svg)
+    assert re.search(r'^<svg style="max-width: \d+px; --wide', svg)

@@ -159,7 +159,7 @@ def test_any_name_is_escaped():
     assert walk.text("td")[:2] == [shown, shown]
     assert walk.text("option").count(shown) == 3  # a kind, a class, and a class with a threshold
     assert walk.all("img")[0]["alt"] == shown
-    assert f"{shown} 50%" in walk.text("text")
+    assert f"{shown} 50%" in walk.text("b")
     assert len(walk.all("script")) == 1
     assert "49" not in "".join(
         text for _, text in walk.texts if "{{" in text

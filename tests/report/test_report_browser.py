@@ -12,13 +12,16 @@ import pytest
 from test_box_panels import PREDICTED, TARGETS
 
 from foveate import tasks
+from foveate.annotations import Boxes
 from foveate.experiment.live_report import LiveReport
 from foveate.experiment.verdict import BELIEVE, Doubt, Verdict
 from foveate.metrics import detection
 from foveate.progress import NullReporter
+from foveate.report import data_charts
 from foveate.report.box_panels import box_panels
+from foveate.report.overlays import predicted_boxes
 from foveate.report.page import render_html
-from foveate.report.panels import Code, ConfusionMatrix, Gallery, GalleryItem, Page, Table
+from foveate.report.panels import Chart, Code, ConfusionMatrix, Gallery, GalleryItem, Page, Table
 from helpers import report_demo as demo
 from helpers.browser import MARKS, chromium, playwright
 
@@ -189,9 +192,79 @@ def test_outlines_can_be_switched_off(open_page):
     dialog.get_by_label("predictions").check()
     assert visible(dialog, "svg.prediction path") == 3
     dialog.get_by_label("names").uncheck()
-    assert visible(dialog, "svg.prediction text") == 0
+    assert visible(dialog, ".prediction.names b") == 0
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
+
+
+def crowded_page() -> Page:
+    """Many boxes with long names, some of them at one place."""
+    rng = np.random.default_rng(0)
+    low = np.concatenate([rng.uniform(0, 90, (30, 2)), np.full((10, 2), 95.0)])
+    boxes = Boxes(np.concatenate([low, low + 12], 1), np.arange(40) % 2, np.linspace(1, 0.2, 40))
+    names = ["a long name of a class", "dog"]
+    layer = predicted_boxes(boxes, (100, 100), names, np.ones(40, bool))
+    item = GalleryItem(images(1)[0].repeat(4, 0).repeat(4, 1), "crowd", layers=[layer])
+    return Page("t", "s", "a", "v", "plain", panels=[Gallery("g", "", [item], large=True)])
+
+
+def shown_names(tab, within: str) -> list[dict]:
+    tab.wait_for_timeout(100)  # names are placed after the page is laid out
+    names = [one for one in tab.locator(f"{within} .names b").all() if one.is_visible()]
+    return [one.bounding_box() for one in names]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_names_cover_no_other_and_stay_as_large_when_zoomed(open_page, width):
+    tab = open_page(crowded_page(), width)
+    tab.get_by_role("button", name=re.compile("^Show large")).first.click()
+    heights, counts = set(), []
+    for within in ("section", "dialog", "dialog", "dialog"):
+        if counts[1:]:
+            tab.keyboard.press("+")
+            tab.keyboard.press("+")
+        boxes = shown_names(tab, within)
+        counts.append(len(boxes))
+        heights |= {round(box["height"]) for box in boxes}
+        image = tab.locator(f"{within} .stage").first.bounding_box()
+        assert all(box["x"] + box["width"] <= image["x"] + image["width"] + 1 for box in boxes)
+        for number, one in enumerate(boxes):
+            for other in boxes[number + 1 :]:
+                apart = [
+                    one[side] + one[length] <= other[side] + 0.5
+                    or other[side] + other[length] <= one[side] + 0.5
+                    for side, length in (("x", "width"), ("y", "height"))
+                ]
+                assert any(apart)
+    assert len(heights) == 1
+    assert 1 <= counts[1] < counts[3]  # a zoom makes room for more
+
+
+def test_on_a_phone_charts_stay_legible_and_what_scrolls_says_so(open_page):
+    names = [f"class with a name {k}" for k in range(9)]
+    counts = {"train": np.arange(9) + 1}
+    text = ["word" * 4] * 4
+    page = Page(
+        "t", "s", "a", "v", "plain",
+        panels=[
+            Chart("Chart", "", data_charts.class_counts(names, counts)),
+            Table("Table", "", text, [text], 4),
+            Table("Narrow", "", ["a", "b"], [["1", "2"]]),
+        ],
+    )  # fmt: skip
+    tab = open_page(page, 390)
+    hints = tab.get_by_text("it scrolls sideways")
+    expect(hints.nth(1)).to_be_visible()
+    assert [one.is_visible() for one in hints.all()] == [True, True, False]
+    label = tab.locator(".charts text").first
+    assert label.bounding_box()["height"] >= 11
+    chart = tab.locator(".charts")
+    expect(chart).to_have_class(re.compile("more-right"))
+    chart.evaluate("one => one.scrollTo(999, 0)")
+    expect(chart).to_have_class(re.compile("more-left"))
+    expect(chart).not_to_have_class(re.compile("more-right"))
+    wide = open_page(page, 1280)
+    assert visible(wide, ".more-note") == 0
 
 
 # --- filters and the threshold

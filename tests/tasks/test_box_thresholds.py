@@ -67,7 +67,7 @@ def test_words_of_a_target_name_what_is_ignored():
 
 def test_told_in_a_line():
     task = Detection(CLASSES)
-    assert task.summary(predict(0.9, 0.8, 0.7, classes=(2, 0, 2))) == "1 red, 2 blue"
+    assert task.summary(predict(0.9, 0.8, 0.7, classes=(2, 0, 2))) == "1 × red, 2 × blue"
     assert task.summary(predict(0.29, 0.1)) == "nothing"
     assert task.summary(predict()) == "nothing"
 
@@ -75,8 +75,8 @@ def test_told_in_a_line():
 def test_classes_named_by_numbers_do_not_look_like_counts():
     boxes = Boxes(np.zeros((4, 4)), [3, 3, 1, 3])
     names = [str(digit) for digit in range(10)]
-    assert count_classes(boxes, names) == "1 of class 1, 3 of class 3"
-    assert count_classes(boxes, [f"{name} o'clock" for name in names]).startswith("1 of class 1 o")
+    assert count_classes(boxes, names) == "1 × class 1, 3 × class 3"
+    assert count_classes(boxes, [f"{name} o'clock" for name in names]).startswith("1 × class 1 o")
 
 
 def test_drawn_into_a_copy_what_is_shown_and_no_more():

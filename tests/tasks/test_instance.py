@@ -329,7 +329,7 @@ def test_words_hold_masks_that_pycocotools_reads():
         assert one["box"] == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
         read[mask.tobytes()] = CLASSES.index(one["class"])
     assert read == parted(SCENE)
-    assert TASK.summary(prediction) == "3 warm, 2 cold"
+    assert TASK.summary(prediction) == "3 × warm, 2 × cold"
 
 
 @pytest.mark.parametrize(("row", "column"), [(3, 2), (8, 25), (45, 45), (20, 20), (63, 63)])

@@ -53,6 +53,13 @@ def test_what_is_recorded():
     assert sentence(None) == sentence(record("cpu", [], compiled=False))
 
 
+def test_a_command_with_minutes_is_not_said_to_repeat_the_run():
+    timed = sentence(None, timed=True)
+    assert not timed.startswith("The same seed")
+    assert "differ each time" in timed
+    assert timed.endswith("Then: the same seed on the same machine gives the same numbers.")
+
+
 class Generators:
     """Stands for torch.cuda, torch.xpu or torch.mps with some devices."""
 

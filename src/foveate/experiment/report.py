@@ -7,20 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from foveate import record_io
 from foveate.audit.report import SEVERITY_TONES
-from foveate.data.dataset import SPLITS, Image, SplitName
-from foveate.data.resizing import resize
-from foveate.data.rng import SampleRNG, sample_keys
+from foveate.data.dataset import SPLITS, SplitName
 from foveate.experiment.command_line import command_line
 from foveate.experiment.mistakes_map import mistakes_map
 from foveate.experiment.openings import ledger_panel
-from foveate.experiment.predicted_split import PredictedSplit, reduced
+from foveate.experiment.predicted_split import PredictedSplit
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
-from foveate.experiment.train import augmentation
+from foveate.experiment.training_views import training_views
 from foveate.experiment.verdict import verdict_of
 from foveate.metrics.best_weights import criterion
 from foveate.metrics.definitions import definition
@@ -33,8 +29,6 @@ from foveate.report.panels import (
     Card,
     Chart,
     Code,
-    Gallery,
-    GalleryItem,
     Note,
     Notes,
     Page,
@@ -90,7 +84,7 @@ def write_report(run: RunFolder, prepared: PreparedData | None) -> Path:
                 [Note(v["name"], v["text"], v["advice"], v["tone"]) for v in results["verdicts"]],
             ),
             *_predictions(run, prepared, split, task),
-            *_augmentation(run, prepared),
+            *training_views(run, prepared),
             *_data(data),
             ledger_panel(run),
             _reproduction(run, results),
@@ -186,8 +180,8 @@ def _curves_text(run: RunFolder, results: Mapping[str, Any], task: Task[Any]) ->
         f"Loss and {name} after each epoch. {start if began else ''}"
         f"The model has the weights with the {criterion(task.kept_by, run.curves)}, from epoch "
         f"{short_number(results['best_epoch'])} of {short_number(results['epochs'])}. "
-        f"The training curves are measured on {images} while the model still learns, so "
-        f"its metric can be lower than on the validation split.{_fitted_text(results, metric)}"
+        f"Training is measured on {images} while the model still learns, so its {name} can be "
+        f"lower than that of validation.{_fitted_text(results, metric)}"
     )
 
 
@@ -208,56 +202,6 @@ def _predictions(
         ids, stats = predicted.ids, predicted.stats
         panels += mistakes_map(task, run.load()[1], prepared, split, ids, stats)
     return panels
-
-
-def _augmentation(run: RunFolder, prepared: PreparedData | None) -> list[Panel]:
-    """Some train images, each as it is and as three epochs saw it."""
-    if prepared is None:
-        return []
-    pixels, targets, ids = prepared.of("train")
-    policy, task = augmentation(run.settings, prepared), prepared.task
-    rows = np.unique(np.linspace(0, len(ids) - 1, 4 if task.letterbox else 8).astype(int))
-    chosen = [targets[row] for row in rows]
-    images = [pixels[int(row)] for row in rows] if policy.crops_per_image > 1 else pixels[rows]
-    versions = [([*images], chosen)]
-    for epoch in range(3):
-        rng = SampleRNG(sample_keys([ids[row] for row in rows]), run.settings.seed, epoch)
-        augmented, moved = policy.batch(images, chosen, rng, 0.0)
-        versions.append(([*augmented.numpy()], list(moved)))
-    items = [
-        GalleryItem(
-            _grid(task, [(images[place], annotations[place]) for images, annotations in versions]),
-            task.summary(targets[row]),
-        )
-        for place, row in enumerate(rows)
-    ]
-    operations = [
-        f"{name} {value:g}" if value is not True else name
-        for name, value in policy.to_dict().items()
-        if value
-    ]
-    text = (
-        f"Training sees each image a little changed ({', '.join(operations)}), in ways that keep "
-        "its target. Each square shows the original at the top left, then the same image in three "
-        "epochs."
-        if operations
-        else "Images were not augmented."
-    )
-    return [Gallery("What training sees", text, items, large=task.letterbox)]
-
-
-def _grid(task: Task[Any], pairs: list[tuple[Image, Any]]) -> Image:
-    """Four versions of an image in a square, with a grey line between them."""
-    views = []
-    for pair in pairs:
-        image, annotation = reduced(task, *pair)
-        views.append(task.draw(image, annotation) if task.letterbox else image)
-    views = [resize(view, views[0].shape[:2]) for view in views]  # a policy may give crops
-    cells = [np.pad(view, ((0, 1), (0, 1), (0, 0)), constant_values=128) for view in views]
-    grid: Image = np.concatenate(
-        [np.concatenate(cells[:2], axis=1), np.concatenate(cells[2:], axis=1)]
-    )
-    return grid[:-1, :-1]
 
 
 def _data(data: Mapping[str, Any]) -> list[Panel]:
@@ -292,7 +236,7 @@ def _data(data: Mapping[str, Any]) -> list[Panel]:
                 tones=[SEVERITY_TONES[group["severity"]] for group in data["audit"]],
             )
         )
-    notes = [Note("note", note, tone="careful") for note in data["notes"]]
+    notes = [Note("note", note) for note in data["notes"]]
     notes += [
         Note(
             "leak, allowed by --allow-leak",
@@ -317,11 +261,13 @@ def _data(data: Mapping[str, Any]) -> list[Panel]:
 def _reproduction(run: RunFolder, results: Mapping[str, Any]) -> Panel:
     seconds = " · ".join(f"{step} {value:.1f} s" for step, value in results["seconds"].items())
     versions = " · ".join(f"{name} {version}" for name, version in results["versions"].items())
+    command = run.settings.command or command_line(run)
+    timed = any(word.partition("=")[0] == "--minutes" for word in command.split())
     return Code(
         "Run it again",
         f"{results['hardware']}. {seconds}. {versions}. "
-        + reproducibility.sentence(results.get("reproducible")),
-        run.settings.command or command_line(run),
+        + reproducibility.sentence(results.get("reproducible"), timed=timed),
+        command,
         "The same with every choice written out, and all settings",
         f"{command_line(run)}\n\n{run.settings.to_yaml()}",
     )

@@ -59,6 +59,7 @@ LOG_SCALE_RATIO = 50
 """Losses get a logarithmic scale if the largest exceeds the smallest by this factor."""
 MAX_NAME_LENGTH = 32
 """Characters of a class name in a chart."""
+_WITH_NAMES = 500  # pixels of a chart with names beside it
 _LINE_COLOURS = (_MODEL, _OTHER, _INK, _MUTED)
 
 
@@ -212,7 +213,7 @@ def precision_recall(
         if len(recall)
     ]
     alt = f"Precision against recall. {'; '.join(ends) or 'There are no predictions'}."
-    return Plot([_draw((6.2, 3.6), paint)], alt)
+    return Plot([widen(_draw((6.2, 3.6), paint), _WITH_NAMES)], alt)
 
 
 def _format_as_percent(axis: Any) -> None:
@@ -226,6 +227,16 @@ def shorten(name: str) -> str:
     """Cut a name to MAX_NAME_LENGTH, in characters that matplotlib accepts."""
     name = name.encode("utf-8", "backslashreplace").decode()
     return name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 1]}…"
+
+
+def widen(svg: str, pixels: int) -> str:
+    """Let a chart be so wide; on a phone it scrolls, so that its text stays legible."""
+    return svg.replace("<svg", f'<svg style="max-width: {pixels}px; --wide: {pixels}px"', 1)
+
+
+def is_wide(svg: str) -> bool:
+    """Whether a chart may scroll; see `widen`."""
+    return "--wide:" in svg[: svg.index(">")]
 
 
 def _draw(inches: tuple[float, float], paint: Callable[[Any], None]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.report.charts import COLOURS, render_svg, shorten
+from foveate.report.charts import COLOURS, render_svg, shorten, widen
 from foveate.report.panels import Plot
 from foveate.wording import count_noun
 
@@ -61,7 +61,7 @@ def class_counts(names: Sequence[str], counts: Mapping[str, NDArray[np.int64]]) 
         f"{names[least]} to {total[most]:,} of {names[most]}."
     )
     svg = render_svg((7.6, 0.5 + _ROW * len(order)), paint)
-    return Plot([svg.replace("<svg", '<svg style="max-width: 680px"', 1)], alt)
+    return Plot([widen(svg, 680)], alt)
 
 
 def histograms(values: Mapping[str, NDArray[np.float64]]) -> Plot:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.report.charts import COLOURS, render_svg, shorten
+from foveate.report.charts import COLOURS, render_svg, shorten, widen
 from foveate.report.panels import Plot
 from foveate.wording import count_noun
 
@@ -74,5 +74,5 @@ def class_map(
     alt = f"A map of {count_noun(len(places), 'image')}: similar images lie near each other."
     alt += f" {count_noun(int(ringed.sum()), 'image')} with a ring: {ring}."
     # Charts are as wide as half a page; dots need more room.
-    svg = render_svg((8.2, 5.2), paint).replace("<svg", f'<svg style="max-width: {_WIDTH}px"', 1)
+    svg = widen(render_svg((8.2, 5.2), paint), _WIDTH)
     return Plot([svg], alt)

@@ -51,7 +51,10 @@ function open(list, index, note = "") {
   view.className = `view ${[...gallery.classList].filter((name) => name.startsWith("hide-")).join(" ")}`;
   for (const one of tools ? all("[data-switch]", tools) : []) {
     const box = make("input", { type: "checkbox", checked: one.checked });
-    box.onchange = () => view.classList.toggle(`hide-${one.dataset.switch}`, !box.checked);
+    box.onchange = () => {
+      view.classList.toggle(`hide-${one.dataset.switch}`, !box.checked);
+      uncover(view);
+    };
     switches.append(make("label", {}, box, one.parentElement.textContent.trim()));
   }
   show(index);
@@ -69,6 +72,8 @@ function show(index) {
   const { naturalWidth: width, naturalHeight: height } = figure.querySelector("img");
   stage.style.setProperty("--ratio", width / height || 1);
   view.replaceChildren(stage);
+  sizes.disconnect();
+  [...named, stage].forEach((one) => sizes.observe(one));
   zoomTo(0);
 }
 
@@ -109,6 +114,26 @@ for (const stage of all("figure .stage")) {
   };
 }
 
+// --- names over an image, of which none covers another: the first stays
+
+const GAP = 8; // pixels between two names, through which the image is seen
+const isApart = (one, other) =>
+  one.right + GAP <= other.left || other.right + GAP <= one.left ||
+  one.bottom + GAP <= other.top || other.bottom + GAP <= one.top;
+function uncover(stage) {
+  const names = all(".names b", stage);
+  const boxes = names.map((one) => one.getBoundingClientRect()), kept = [];
+  names.forEach((one, index) => {
+    const box = boxes[index], fits = kept.every((other) => isApart(box, other));
+    one.classList.toggle("covered", !fits);
+    if (fits && box.width) kept.push(box);
+  });
+}
+const sizes = new ResizeObserver((changes) => changes.forEach(({ target }) => uncover(target)));
+const named = all("figure .stage").filter((stage) => stage.querySelector(".names b"));
+named.forEach((stage) => sizes.observe(stage));
+const uncoverAll = () => named.filter((stage) => stage.offsetWidth).forEach(uncover);
+
 // --- filters and switches of a gallery
 
 for (const tools of all(".content > .tools")) {
@@ -128,6 +153,7 @@ for (const tools of all(".content > .tools")) {
   for (const box of all("[data-switch]", tools)) {
     box.onchange = () => {
       for (const gallery of all(".gallery", content)) gallery.classList.toggle(`hide-${box.dataset.switch}`, !box.checked);
+      uncoverAll();
     };
     box.onchange();
   }
@@ -163,6 +189,7 @@ for (const tool of all(".threshold")) {
       const step = moved.get(Number(shape.dataset.label));
       shape.classList.toggle("low", step === undefined ? low : Number(shape.dataset.score) < step / 100);
     }
+    uncoverAll();
   };
   range.oninput = () => {
     for (const { label } of curves) if (!choice?.value || `${label}` === choice.value) moved.set(label, Number(range.value));
@@ -188,6 +215,21 @@ for (const cell of all("[data-cell]")) {
   opener.setAttribute("aria-label", `${cell.title || cell.textContent}. Show ${some}`);
   opener.onclick = () => open(images(), 0, count < total ? `${some} are on this page` : "");
   cell.append(opener);
+}
+
+// --- tables and charts that are wider than the page say so
+
+const edges = (one) => {
+  const rest = one.scrollWidth - one.clientWidth - one.scrollLeft;
+  one.classList.toggle("more-left", one.scrollLeft > 1);
+  one.classList.toggle("more-right", rest > 1);
+  if (one.nextElementSibling?.matches(".more-note")) one.nextElementSibling.hidden = one.scrollWidth - one.clientWidth < 2;
+};
+const widths = new ResizeObserver((changes) => changes.forEach(({ target }) => edges(target)));
+for (const one of all(".scroll")) {
+  one.after(make("p", { className: "more-note", textContent: "Wider than the page: it scrolls sideways.", hidden: true }));
+  one.onscroll = () => edges(one);
+  widths.observe(one);
 }
 
 // --- tables sorted by a column

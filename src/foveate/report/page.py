@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from foveate import atomic_io
 from foveate.metrics.definitions import definition_of_column
-from foveate.report import data_uris, drawing, scales, tools
+from foveate.report import charts, data_uris, drawing, scales, tools
 from foveate.report.panels import Page
 from foveate.wording import count_noun, escape_controls
 
@@ -74,7 +74,11 @@ def _environment() -> Environment:
         "count_noun": count_noun,
         "definition_of_column": definition_of_column,
     }
-    environment.tests |= {"exact": data_uris.is_exact, "finite": scales.is_finite}
+    environment.tests |= {
+        "exact": data_uris.is_exact,
+        "finite": scales.is_finite,
+        "wide": charts.is_wide,
+    }
     environment.globals["max_matrix_classes"] = scales.MAX_MATRIX_CLASSES
     environment.globals["target_colour"] = drawing.TARGET_COLOUR
     return environment

@@ -63,12 +63,19 @@ def record(kind: str, reasons: Sequence[str], *, compiled: bool) -> dict[str, An
     return {"to_the_bit": None if unknown else True, "reasons": unknown}
 
 
-def sentence(entry: Mapping[str, Any] | None) -> str:
+def sentence(entry: Mapping[str, Any] | None, *, timed: bool = False) -> str:
     """The entry in words.
 
     Args:
         entry: From `record`; None in runs of an older foveate.
+        timed: Whether the command was given minutes, and the clock decided how many steps fit.
     """
+    if timed:
+        return (
+            "The command has --minutes: the clock decides how many steps fit, so its numbers "
+            "differ each time. With every choice written out, it has the schedule of this run "
+            f"(progress_segments) instead. Then: {_lower(sentence(entry))}"
+        )
     why = "; ".join(entry["reasons"]) if entry else ""
     match entry and entry["to_the_bit"]:
         case False:
@@ -76,3 +83,7 @@ def sentence(entry: Mapping[str, Any] | None) -> str:
         case None if entry:
             return f"Whether the same seed gives the same numbers is not known: {why}."
     return "The same seed on the same machine gives the same numbers."
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -147,7 +147,10 @@ def map50_headline(metrics: Mapping[str, Any], split: str) -> str:
 
 
 def count_classes(boxes: Boxes, classes: Sequence[str]) -> str:
-    """The number of objects of each class: "2 cat, 1 dog"; or "2 of class 3, 1 of class 7"."""
-    of_class = " of class" if any(name[:1].isdigit() for name in classes) else ""
+    """The number of objects of each class: "2 × cat, 1 × dog"; or "2 × class 3, 1 × class 7".
+
+    A class name may be of any language, so it has no plural.
+    """
+    word = "class " if any(name[:1].isdigit() for name in classes) else ""
     amounts = class_amounts(boxes, classes).items()
-    return ", ".join(f"{count:.0f}{of_class} {name}" for name, count in amounts) or "nothing"
+    return ", ".join(f"{count:.0f} × {word}{name}" for name, count in amounts) or "nothing"

@@ -410,6 +410,6 @@ def test_classes_without_a_correct_box_have_no_curve():
     (chart,) = [panel for panel in panels if panel.title == "Precision and recall"]
     assert "cat ends at" in chart.plot.alt
     assert "dog" not in chart.plot.alt
-    assert chart.text.endswith(" Without a correct prediction: dog.")
+    assert chart.text.endswith(" 1 class has no correct prediction: dog.")
     nothing, _ = page_of([(boxes((1, 1, 9, 9), scores=np.array([0.9])), TARGETS)])
     assert "Precision and recall" not in [panel.title for panel in nothing]

@@ -428,3 +428,15 @@ def test_names_that_attack_do_nothing(open_page):
     expect(tab.get_by_role("dialog").get_by_role("heading")).to_contain_text("<script>")
     assert tab.locator("img").count() == shown + 1
     assert tab.title() == "t"
+
+
+@pytest.mark.parametrize(("count", "large", "pages"), [(35, False, 2), (10, True, 3)])
+def test_a_gallery_in_print_fills_its_pages(open_page, count, large, pages):
+    items = [
+        GalleryItem(image, f"image {row}", "detail") for row, image in enumerate(images(count))
+    ]
+    gallery = Gallery("Images", "", items, large, first=count)
+    tab = open_page(Page("t", "s", "a", "v", "plain", panels=[gallery]))
+    tab.emulate_media(media="print")
+    pdf = tab.pdf(format="A4")
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == pages

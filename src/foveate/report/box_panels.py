@@ -30,7 +30,7 @@ from foveate.report.panels import (
     ThresholdCounts,
     Thresholds,
 )
-from foveate.wording import count_noun, list_some, percent
+from foveate.wording import MAX_LISTED, count_noun, list_some, percent
 
 MAX_CURVES = 6
 """Classes with a precision-recall curve: those with the most objects."""
@@ -130,7 +130,9 @@ def precision_recall_charts(
     if len(frequent) < len(detected):
         rest = f" Shown are the {len(frequent)} classes with the most objects."
     if none := [classes[k] for k in occurring if k not in detected]:
-        rest += f" Without a correct prediction: {list_some(none)}."
+        few = f": {list_some(none)}" if len(none) <= MAX_LISTED else ""
+        without = count_noun(len(none), "class has", "classes have")
+        rest += f" {without} no correct prediction{few}."
     return [
         Chart(
             "Precision and recall",

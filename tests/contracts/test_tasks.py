@@ -238,3 +238,19 @@ def test_calibrating_never_makes_the_validation_loss_worse(case):
         settled.predict(net, with_prompts(settled, case.images, case.targets)), case.targets
     )
     assert after[case.task.primary_metric] >= before[case.task.primary_metric] - 1e-9
+
+
+def test_the_mistakes_of_a_class_concern_it(case):
+    task, predictions = case.task, case.predictions(case.net())
+    stats = task.metric().per_image(predictions, case.targets)
+    images = [np.asarray(image) for image in case.images]
+
+    def mistakes(k):
+        pair = lambda row: (predictions[row], case.targets[row])  # noqa: E731
+        gallery = task.mistakes(stats, case.ids, lambda row: images[row], pair, k)
+        return [] if gallery is None else gallery.items
+
+    assert mistakes(None)  # the net is not trained
+    for k, name in enumerate(task.classes):
+        assert all(item.tone == "bad" and name in item.classes for item in mistakes(k))
+    assert any(mistakes(k) for k in range(len(task.classes))) or not task.classes

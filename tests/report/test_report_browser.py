@@ -9,16 +9,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import test_instance_panels as instance_scenes
 from test_box_panels import PREDICTED, TARGETS
 
 from foveate import tasks
 from foveate.annotations import Boxes
 from foveate.experiment.live_report import LiveReport
 from foveate.experiment.verdict import BELIEVE, Doubt, Verdict
-from foveate.metrics import detection
+from foveate.metrics import detection, instance
 from foveate.progress import NullReporter
 from foveate.report import data_charts
 from foveate.report.box_panels import box_panels
+from foveate.report.instance_panels import instance_panels
 from foveate.report.overlays import predicted_boxes
 from foveate.report.page import render_html
 from foveate.report.panels import Chart, Code, ConfusionMatrix, Gallery, GalleryItem, Page, Table
@@ -440,3 +442,25 @@ def test_a_gallery_in_print_fills_its_pages(open_page, count, large, pages):
     tab.emulate_media(media="print")
     pdf = tab.pdf(format="A4")
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == pages
+
+
+def test_the_threshold_moves_masks_as_it_moves_boxes(open_page):
+    pairs, thresholds = [(instance_scenes.PREDICTED, instance_scenes.TARGETS)], np.full(2, 0.75)
+    rows = [instance.is_confident(pairs[0][0], thresholds)]
+    overlaps = [instance.mask_overlaps(*pairs[0], instance_scenes.SIZE)]
+    stats = instance.per_image_stats(overlaps, rows)
+    pixels = np.zeros((*instance_scenes.SIZE, 3), np.uint8)
+    panels = instance_panels(
+        stats, ["a.png"], lambda row: pixels, lambda row: pairs[row], CLASSES, thresholds
+    )
+    tab = open_page(Page("t", "s", "a", "v", "plain", panels=panels))
+    worst = tab.locator("section", has=tab.get_by_role("heading", name="Images with the most"))
+    rate = lambda name: tab.locator(f"[data-rate={name}]")  # noqa: E731
+    expect(rate("precision")).to_have_text("100.0%")
+    assert visible(worst, "svg.prediction path") == 2
+    tab.get_by_role("slider").focus()
+    tab.keyboard.press("Home")
+    expect(rate("precision")).to_have_text("66.7%")
+    expect(rate("recall")).to_have_text("66.7%")
+    assert visible(worst, "svg.prediction path") == 3
+    assert worst.get_by_label(re.compile("^class")).count() == 0  # one class is mistaken

@@ -5,7 +5,7 @@ import pytest
 from foveate import tasks
 from foveate.metrics.definitions import definition, definition_of_column
 from foveate.metrics.generation import METRICS
-from foveate.metrics.names import display_name, title_name
+from foveate.metrics.names import display_name, title_name, with_article
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,20 @@ def test_columns_are_defined_by_their_titles_and_unknown_names_are_not():
     assert "0.5" in definition_of_column("AP50")
     assert definition_of_column("boundary F1") == definition("boundary_f1")
     assert definition_of_column("class") == definition("my_own_metric") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("map50", "an mAP50"),
+        ("miou", "an mIoU"),
+        ("iou_1", "an IoU after 1 click"),
+        ("f1", "an F1"),
+        ("pq", "a PQ"),
+        ("accuracy", "an accuracy"),
+        ("recall", "a recall"),
+        ("boundary_f1", "a boundary F1"),
+    ],
+)
+def test_a_name_has_the_article_of_how_it_is_said(name, text):
+    assert with_article(name) == text

@@ -26,6 +26,15 @@ def display_name(name: str) -> str:
     return " ".join(_DISPLAY_NAMES.get(word, word) for word in name.split("_"))
 
 
+def with_article(name: str) -> str:
+    """The name of one value in a sentence: "an mAP50", "an F1", "an accuracy", "a recall"."""
+    display = display_name(name)
+    word = display.split()[0]
+    spelled = word != word.lower()  # an abbreviation begins with the name of its first letter
+    vowel = word[0] in ("AEFHILMNORSXaefhilmnorsx" if spelled else "aeiou")
+    return f"{'an' if vowel else 'a'} {display}"
+
+
 def title_name(name: str) -> str:
     """The name at the start of a sentence: `boundary_f1` -> "Boundary F1", `map50` -> "mAP50"."""
     display = display_name(name)

@@ -23,6 +23,7 @@ from foveate.experiment.export.quantization import has_objects
 from foveate.experiment.prepared_data import PreparedData
 from foveate.metrics.generation import GeneratedImage
 from foveate.metrics.interactive import iou
+from foveate.metrics.names import with_article
 from foveate.tasks.capabilities import GeneratesImages, PromptedByTargets, with_prompts
 from foveate.tasks.task import Task
 from foveate.wording import count_noun, percent
@@ -255,8 +256,8 @@ def check(parity: Parity, task: Task[Any], *, int8: bool) -> None:
         return
     if not np.isclose(before, after, rtol=0, atol=MAX_METRIC_DIFFERENCE):
         raise RunError(
-            f"the export reaches a {name} of {percent(after)} on {some}, torch {percent(before)}; "
-            "no file was written",
+            f"the export reaches {with_article(name)} of {percent(after)} on {some}, torch "
+            f"{percent(before)}; no file was written",
             remedy=_REMEDY,
         )
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from foveate.cli.console import ConsoleReporter
+from foveate.cli.names import check_run
 from foveate.cli.options import (
     MODEL_HELP,
     Classes,
     Device,
     Download,
     SetReading,
-    check_run,
     parse_reading,
 )
 from foveate.errors import SettingError

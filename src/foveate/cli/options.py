@@ -14,62 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from foveate.cli.names import check_data, check_run, check_task, model_names, task_names
 from foveate.errors import SettingError
 
 if TYPE_CHECKING:
     from foveate.data.image_reading import ImageReading
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _check_task(task: str | None) -> str | None:
-    from foveate import tasks
-
-    if task is not None:
-        tasks.check_name(task)
-    return task
-
-
-def check_data(data: str | None) -> str | None:
-    """Check that data is there before torch is imported, which takes seconds.
-
-    Raises:
-        DataError: There is no such path, and no dataset of this name.
-    """
-    if data:
-        from foveate.datasets.load import check_there
-
-        check_there(data)
-    return data
-
-
-def check_run(run: Path | str) -> Path | str:
-    """Check that a run or a file is there before torch is imported.
-
-    Args:
-        run: Its path, or a foundation model such as clip:DIR.
-
-    Raises:
-        RunError: There is nothing.
-    """
-    if ":" not in str(run) and not Path(run).exists():
-        from foveate.experiment.claim import settings_file
-
-        settings_file(Path(run))
-    return run
-
-
-def task_names() -> list[str]:
-    """The names of all tasks, for the shell's completion."""
-    from foveate import tasks
-
-    return list(tasks.entries())
-
-
-def _model_names() -> list[str]:
-    from foveate import models
-
-    return [entry.name for entry in models.entries()]
 
 
 Data = Annotated[
@@ -88,7 +39,7 @@ ReadAs = Annotated[
     str | None,
     typer.Option(
         "--task",
-        callback=_check_task,
+        callback=check_task,
         autocompletion=task_names,
         help="Task that DATA is for, if it can be read for several.",
     ),
@@ -170,7 +121,7 @@ class SettingOptions:
     model: Annotated[
         str | None,
         typer.Option(
-            autocompletion=_model_names, help="See: foveate models (default: chosen by the data)."
+            autocompletion=model_names, help="See: foveate models (default: chosen by the data)."
         ),
     ] = None
     epochs: Annotated[float | None, typer.Option(help="Passes over the train split.")] = None

@@ -17,12 +17,12 @@ import typer
 
 from foveate.cli.console import ConsoleReporter
 from foveate.cli.inference import is_foundation, open_model
+from foveate.cli.names import check_run
 from foveate.cli.options import (
     MODEL_HELP,
     Device,
     Download,
     SetReading,
-    check_run,
     parse_names,
     parse_numbers,
     parse_reading,

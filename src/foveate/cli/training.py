@@ -9,17 +9,16 @@ import typer
 
 from foveate.cli import BEGAN
 from foveate.cli.console import ConsoleReporter
+from foveate.cli.names import check_data, task_names
 from foveate.cli.options import (
     Device,
     NewPlace,
     Overwrite,
     RunFolder,
-    check_data,
     chosen_settings,
     given_options,
     parse_settings,
     takes_settings,
-    task_names,
     typed_command,
 )
 from foveate.errors import SettingError

@@ -35,6 +35,7 @@ from foveate.report.panels import (
     Panel,
     Table,
 )
+from foveate.tasks.classification import Classification
 from foveate.tasks.task import Task
 from foveate.training import reproducibility
 from foveate.wording import count_noun, percent, short_number
@@ -182,6 +183,17 @@ def _curves_text(run: RunFolder, results: Mapping[str, Any], task: Task[Any]) ->
         f"{short_number(results['best_epoch'])} of {short_number(results['epochs'])}. "
         f"Training is measured on {images} while the model still learns, so its {name} can be "
         f"lower than that of validation.{_fitted_text(results, metric)}"
+        f"{_mirrored_text(run, task)}"
+    )
+
+
+def _mirrored_text(run: RunFolder, task: Task[Any]) -> str:
+    """Why the validation split has another metric in the curves than above."""
+    if not (isinstance(task, Classification) and run.settings.flip):
+        return ""
+    return (
+        " The curves are of images as they are; a prediction is the mean over an image and its "
+        "mirror image."
     )
 
 

@@ -203,7 +203,7 @@ def doubt_of(
         return Doubt("Careful", leak.strip(), "careful")
     if lift.get("rough"):
         what = "groups of images" if interval_basis(lift) else "images"
-        reason = f"better than {baseline} by a rough interval, as few {what} decide it."
+        reason = f"better than {baseline}, but few {what} decide it, so the interval is rough."
         return Doubt("Careful", reason, "careful")
     return None
 

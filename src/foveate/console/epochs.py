@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from foveate.metrics.names import display_name
 from foveate.progress import TrainingProgress
-from foveate.wording import percent
+from foveate.wording import percent, short_number
 
 MAX_EPOCH_LINES = 20
 """Epochs that get a line of their own; curves.csv has them all."""
@@ -74,7 +74,7 @@ class TrainingLog:
         self._printed = progress.seconds
         row = progress.rows[-1]
         cells = [
-            f"{row['epoch']:.4g}",
+            short_number(row["epoch"]),
             clock(row["seconds"]),
             f"{row['train_loss']:.4f}",
             percent(row[f"train_{self.metric}"]),
@@ -96,7 +96,7 @@ class TrainingLog:
     def _titles(self, progress: TrainingProgress) -> list[str]:
         """The header, whose titles are as wide as their columns."""
         name = display_name(self.metric)
-        epoch, seconds = f"epoch (of {progress.total / self.per_epoch:.4g})", " time"
+        epoch, seconds = f"epoch (of {short_number(progress.total / self.per_epoch)})", " time"
         if self.budget is not None:
             epoch, seconds = "epoch", f"time (of {clock(self.budget)})"
         losses = ("train loss", f"train {name}", "valid loss", f"valid {name}")

@@ -11,6 +11,7 @@ from foveate.annotations import Boxes, Label
 from foveate.audit import report
 from foveate.audit.data_panels import MAX_EXAMPLES, MAX_OF_CLASS, data_panels
 from foveate.audit.feature_space import FeatureSpace
+from foveate.audit.neighbour_panel import MAX_QUERIES
 from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.experiment.audit import audit
 from foveate.report.page import render_html
@@ -50,9 +51,9 @@ def test_sound_data_is_shown_as_well(tmp_path):
     titles = re.findall(r"<h2[^>]*>([^<]+)</h2>", html)
     assert titles == [
         "Findings", "Images of each class", "Classes and splits", "Sizes, brightness and objects",
-        "Examples",
+        "Examples", "Near neighbours",
     ]  # fmt: skip
-    assert len(re.findall("<figure", html)) == MAX_OF_CLASS * len(CLASSES)
+    assert len(re.findall("<figure", html)) == MAX_OF_CLASS * len(CLASSES) + MAX_QUERIES
 
 
 def test_images_are_counted_by_class_and_split():
@@ -140,6 +141,32 @@ def test_near_neighbours_stand_beside_an_image():
         assert sorted(rows) == [rows[0] // 4 * 4 + step for step in range(4)]
         names = [CLASSES[row % 3] for row in rows]
         assert item.caption == f"{names[0]}, beside {', '.join(names[1:])}"
+
+
+def test_near_neighbours_are_shown_without_features_as_well():
+    """By thumbnails: each image has three darker and brighter versions of itself."""
+    rng = np.random.default_rng(0)
+    shown = np.repeat(rng.integers(60, 160, (10, 6, 8, 3)), 4, 0).repeat(4, 1).repeat(4, 2)
+    pixels = (shown + 15 * np.arange(40).reshape(-1, 1, 1, 1) % 60).astype(np.uint8)
+    samples = [Sample(f"{row}.png", ArraySource(pixels, row), Label(row % 3)) for row in range(40)]
+    gallery = panels_of(Dataset("pets", "classification", CLASSES, samples))["Near neighbours"]
+    assert "small grey thumbnails" in gallery.text
+    assert "wrong label" in gallery.text
+    assert len(gallery.items) == MAX_QUERIES
+    for item in gallery.items:
+        rows = [int(id.removesuffix(".png")) for id in item.detail.split(" · ")]
+        assert sorted(rows) == [rows[0] // 4 * 4 + step for step in range(4)]
+    bare = Dataset("bare", "classification", (), [Sample(one.id, one.source) for one in samples])
+    gallery = panels_of(bare)["Near neighbours"]
+    assert "class" not in gallery.text + gallery.items[0].caption
+    assert "Near neighbours" not in panels_of(dataset(3))
+
+
+def test_the_neighbours_of_images_with_several_classes_are_kept_apart():
+    data = toy_dataset("detection", 30, np.random.default_rng(0))
+    captions = [item.caption for item in panels_of(data)["Near neighbours"].items]
+    assert any("; " in caption for caption in captions)
+    assert all(" beside " in caption for caption in captions if caption)
 
 
 def test_data_without_images_or_classes_has_a_page():

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.audit.deep_panels import ReadThumbnail
 from foveate.audit.feature_space import FeatureSpace
-from foveate.data.dataset import SPLITS, Dataset, Image, Sample
-from foveate.data.resizing import fit_within
+from foveate.audit.neighbour_panel import MAX_NEIGHBOURS, neighbour_panel
+from foveate.data.dataset import SPLITS, Dataset, Sample
 from foveate.report import data_charts, drawing
 from foveate.report.overlays import Layer, class_map_layer, masks_layer, named_boxes
 from foveate.report.panels import Chart, Gallery, GalleryItem, Panel, Table
@@ -20,14 +21,6 @@ MAX_EXAMPLES = 60
 """Images in the gallery of examples."""
 MAX_OF_CLASS = 4
 """The same of one class."""
-MAX_NEIGHBOURS = 3
-"""Nearest images beside an image."""
-MAX_QUERIES = 12
-"""Images whose neighbours are shown."""
-_TILE = 160  # pixels of an image and of its neighbours
-_GAP = 6  # pixels between them
-ReadThumbnail = Callable[[int], Image | None]
-"""Reads the image of a row; None if it cannot be read any more."""
 
 
 def data_panels(
@@ -52,8 +45,8 @@ def data_panels(
     present = [_present(sample, len(dataset.classes)) for sample in dataset]
     panels = [*_classes(dataset, present), _distributions(dataset, image_stats)]
     panels.append(_examples(dataset, present, read, rng))
-    if space is not None and len(dataset) > MAX_NEIGHBOURS:
-        panels.append(_neighbours(dataset, present, space, read, rng))
+    if len(dataset) > MAX_NEIGHBOURS:
+        panels.append(neighbour_panel(dataset, present, image_stats, space, read, rng))
     return panels
 
 
@@ -183,43 +176,3 @@ def _layers(dataset: Dataset[Any], row: int, size: tuple[int, int]) -> list[Laye
         of_objects = [drawing.class_colour(int(k)) for k in boxes.classes]
         return [masks_layer("target", objects, boxes, of_objects)]
     return [named_boxes(boxes[boxes.classes < len(classes)], size, classes)]
-
-
-def _neighbours(
-    dataset: Dataset[Any],
-    present: Sequence[tuple[int, ...]],
-    space: FeatureSpace,
-    read: ReadThumbnail,
-    rng: np.random.Generator,
-) -> Gallery:
-    items = []
-    for row in rng.permutation(len(dataset))[:MAX_QUERIES].tolist():
-        distances = np.square(space.points - space.points[row]).sum(1)
-        distances[row] = np.inf
-        near = np.argsort(distances, kind="stable")[:MAX_NEIGHBOURS].tolist()
-        images = [read(one) for one in (row, *near)]
-        if any(image is None for image in images):
-            continue
-        names = [", ".join(dataset.classes[k] for k in present[one]) for one in (row, *near)]
-        caption = f"{names[0]}, beside {', '.join(names[1:])}" if names[0] else "and the nearest"
-        ids = " · ".join(dataset[one].id for one in (row, *near))
-        items.append(GalleryItem(_row([one for one in images if one is not None]), caption, ids))
-    return Gallery(
-        "Near neighbours",
-        f"Left: an image drawn at random. Right of it: the {MAX_NEIGHBOURS} images whose features "
-        "are most similar. Images of another class among them are hard to tell apart, or have a "
-        "wrong label; nearly the same image everywhere means that the data shows little variety.",
-        items,
-        large=True,
-    )
-
-
-def _row(images: Sequence[Image]) -> Image:
-    """Images side by side in white squares."""
-    canvas = np.full((_TILE, len(images) * (_TILE + _GAP) - _GAP, 3), 255, np.uint8)
-    for place, image in enumerate(images):
-        small = drawing.to_rgb(fit_within(image, _TILE, image.shape[2]))
-        top, left = (_TILE - small.shape[0]) // 2, (_TILE - small.shape[1]) // 2
-        left += place * (_TILE + _GAP)
-        canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return canvas

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from foveate.annotations import Boxes, Label
 from foveate.audit import report
 from foveate.audit.data_panels import MAX_EXAMPLES, MAX_OF_CLASS, data_panels
 from foveate.audit.feature_space import FeatureSpace
+from foveate.audit.finding import Finding
 from foveate.audit.neighbour_panel import MAX_QUERIES
 from foveate.data.dataset import ArraySource, Dataset, Sample
 from foveate.experiment.audit import audit
@@ -50,9 +52,11 @@ def test_sound_data_is_shown_as_well(tmp_path):
     assert "Every check passed." in html
     titles = re.findall(r"<h2[^>]*>([^<]+)</h2>", html)
     assert titles == [
-        "Findings", "Images of each class", "Classes and splits", "Sizes, brightness and objects",
-        "Examples", "Near neighbours",
+        "Findings", "Images of each class", "Classes", "Sizes and brightness", "Examples",
+        "Near neighbours",
     ]  # fmt: skip
+    assert "with several classes" not in html
+    assert "in each split" not in html
     assert len(re.findall("<figure", html)) == MAX_OF_CLASS * len(CLASSES) + MAX_QUERIES
 
 
@@ -64,14 +68,15 @@ def test_images_are_counted_by_class_and_split():
     assert table.rows[0] == ["cat", "10", "3", "4", "3", "20"]
     assert table.total == ["all images", "30", "10", "10", "10", "60"]
     assert "20 of cat" in panels["Images of each class"].plot.alt
-    without = panels_of(dataset(60))["Classes and splits"]
+    without = panels_of(dataset(60))["Classes"]
     assert (without.header, without.rows[0]) == (["class", "images"], ["cat", "20"])
 
 
 def test_an_image_with_several_classes_counts_once_as_an_image():
     data = toy_dataset("detection", 30, np.random.default_rng(0))
     panels = panels_of(data)
-    table = panels["Classes and splits"]
+    table = panels["Classes"]
+    assert "with several classes" in panels["Images of each class"].text
     of_classes = sum(int(row[-1]) for row in table.rows)
     assert of_classes == sum(len(sample.target.present()) for sample in data)
     assert table.total[-1] == "30"
@@ -127,6 +132,44 @@ def test_findings_lead_to_their_sections_with_sign_colour_and_word(tmp_path):
     assert f'<h2 id="{link}">Leak between splits</h2>' in html
     sign = '<span class="sign" aria-hidden="true"><i>✕</i></span>'
     assert f'<span class="tag bad">{sign}error</span>' in html
+
+
+def findings_page(severity: str, data: Dataset, tmp_path) -> tuple[list[str], str]:
+    """The lines for the terminal and the page of two findings, one of which is of two images."""
+    concerned = ((), ("0.png", "1.png"))
+    found = [Finding(severity, "copies", ids, "they are equal", "Keep one.") for ids in concerned]
+    sound = audit(data).audit
+    one = replace(sound, findings=tuple(found))
+    report.write_page(one, None, None, tmp_path / "audit.html")
+    return list(report.summary_lines(one)), (tmp_path / "audit.html").read_text("utf-8")
+
+
+def test_findings_and_the_images_that_they_concern_are_counted_apart(tmp_path):
+    lines, html = findings_page("error", dataset(240), tmp_path)
+    assert lines[1:] == [
+        "",
+        "  2 errors in 2 images     copies: Keep one.",
+        f"{'':27}e.g. they are equal",
+        "",
+        "2 errors in 240 images.",
+    ]
+    header = re.findall(r"<th[^>]*>(?:<button[^>]*>)?([a-z ]+)", html)[:5]
+    assert header == ["check", "severity", "what to do", "findings", "images"]
+
+
+def test_notes_are_not_called_no_fault(tmp_path):
+    lines, html = findings_page("note", dataset(240), tmp_path)
+    assert lines[-1] == "2 notes in 240 images."
+    assert "No error and no warning. A model can be trained on it." in html
+
+
+def test_no_fault_comes_after_one_blank_line():
+    lines = list(report.summary_lines(audit(dataset(240)).audit))
+    assert lines == [
+        "pets: 240 images of 3 classes, for classification",
+        "",
+        "No fault in 240 images.",
+    ]
 
 
 def test_near_neighbours_stand_beside_an_image():

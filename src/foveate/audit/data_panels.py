@@ -75,7 +75,11 @@ def _classes(dataset: Dataset[Any], present: Sequence[tuple[int, ...]]) -> Itera
         counts, images = {"images": counts["no split"]}, {"images": images["no split"]}
     yield Chart(
         "Images of each class",
-        "An image with several classes counts for each of them."
+        (
+            "An image with several classes counts for each of them."
+            if any(len(one) > 1 for one in present)
+            else "Each image counts once."
+        )
         + (
             f" The {data_charts.MAX_BARS} most frequent of {len(dataset.classes):,} classes are "
             "drawn."
@@ -86,8 +90,9 @@ def _classes(dataset: Dataset[Any], present: Sequence[tuple[int, ...]]) -> Itera
     )
     several = len(counts) > 1
     yield Table(
-        "Classes and splits",
-        "Images with each class in each split. The last row counts images, each once.",
+        "Classes and splits" if splits else "Classes",
+        f"Images with each class{' in each split' if splits else ''}. "
+        "The last row counts images, each once.",
         ["class", *counts, *(["all"] if several else [])],
         [
             [
@@ -122,7 +127,8 @@ def _distributions(dataset: Dataset[Any], image_stats: NDArray[Any]) -> Chart:
             f" {count_noun(int(objects.sum()), 'object')} in {count_noun(len(objects), 'image')}, "
             f"{objects.mean():.1f} on average."
         )
-    return Chart("Sizes, brightness and objects", text, data_charts.histograms(values))
+    title = "Sizes, brightness and objects" if len(objects) else "Sizes and brightness"
+    return Chart(title, text, data_charts.histograms(values))
 
 
 def _examples(

@@ -43,10 +43,8 @@ def neighbour_panel(
         read: Reads an image.
         rng: Draws the images.
     """
-    if space is None:
-        points = spectra(image_stats["thumb"], [WHOLE], _WAVES)[:, 0]
-    else:
-        points = space.points
+    thumbs = image_stats["thumb"]
+    points = spectra(thumbs, [WHOLE], _WAVES)[:, 0] if space is None else space.points
     items = []
     for row in rng.permutation(len(dataset))[:MAX_QUERIES].tolist():
         distances = np.square(points - points[row]).sum(1)
@@ -76,8 +74,8 @@ def _text(deep: bool, classes: bool) -> str:
     how = (
         "whose features of a pretrained net are most similar"
         if deep
-        else "that are most similar as small grey thumbnails, by light and dark alone (foveate audit "
-        "--deep compares what the images show)"
+        else "that are most similar as small grey thumbnails, by light and dark alone (--deep "
+        "compares what they show)"
     )
     other = (
         " Another class among them can mean a wrong label, or classes that look alike."

@@ -41,17 +41,15 @@ def summary_lines(audit: Audit) -> Iterator[str]:
     yield from (f"! {note}" for note in dataset.notes)
     yield ""
     for group in audit.groups:
-        count = (
-            count_noun(group.samples, "sample")
-            if group.samples
-            else count_noun(len(group.findings), "finding")
-        )
+        count = count_noun(len(group.findings), group.severity)
+        images = f"in {count_noun(group.samples, 'image')}" if group.samples else ""
         first = group.findings[0]
         ids = ", ".join(first.ids[:2])
-        yield f"{group.severity:8} {count:>14}  {group.check}: {first.remedy}"
+        yield f"{count:>10} {images:<14}  {group.check}: {first.remedy}"
         example = "e.g. " if len(group.findings) > 1 else ""
-        yield f"{'':25}{example}{f'{ids}: ' if ids else ''}{first.reason}"
-    yield ""
+        yield f"{'':27}{example}{f'{ids}: ' if ids else ''}{first.reason}"
+    if audit.groups:
+        yield ""
     yield _verdict(audit)[0]
 
 
@@ -73,15 +71,17 @@ def write_page(
         Table(
             "Findings",
             "Errors first. Each check leads to its worst examples. "
-            "Error: metrics would be wrong. Warning: look at it first. Note: good to know."
+            "Error: metrics would be wrong. Warning: look at it first. Note: good to know. "
+            "A finding can concern several images, as copies do, or the dataset as a whole: –."
             if groups
             else "Every check passed. What the data holds is shown below.",
-            ["check", "severity", "what to do", "samples"],
+            ["check", "severity", "what to do", "findings", "images"],
             [
                 [
                     group.check,
                     group.severity,
                     group.findings[0].remedy,
+                    f"{len(group.findings):,}",
                     f"{group.samples:,}" if group.samples else "–",
                 ]
                 for group in groups
@@ -119,9 +119,10 @@ def _classes(dataset: Dataset[Any]) -> str:
 def _verdict(audit: Audit) -> tuple[str, str, Tone]:
     """Headline, verdict and tone."""
     errors, warnings = audit.count("error"), audit.count("warning")
+    notes = 0 if errors or warnings else audit.count("note")
     counts = [
         count_noun(count, name)
-        for name, count in (("error", errors), ("warning", warnings))
+        for name, count in (("error", errors), ("warning", warnings), ("note", notes))
         if count
     ]
     images = count_noun(len(audit.dataset), "image")
@@ -134,7 +135,8 @@ def _verdict(audit: Audit) -> tuple[str, str, Tone]:
         )
     if warnings:
         return headline, "A model can be trained on it. Look at the warnings first.", "careful"
-    return headline, "A model can be trained on it.", "good"
+    nothing = "No error and no warning. " if notes else ""
+    return headline, f"{nothing}A model can be trained on it.", "good"
 
 
 def _title(group: FindingGroup) -> str:

@@ -464,3 +464,16 @@ def test_the_threshold_moves_masks_as_it_moves_boxes(open_page):
     expect(rate("recall")).to_have_text("66.7%")
     assert visible(worst, "svg.prediction path") == 3
     assert worst.get_by_label(re.compile("^class")).count() == 0  # one class is mistaken
+
+
+def test_the_rows_of_a_wide_table_stay_short_on_a_phone(open_page):
+    """Its text is not squeezed into a column of single words: the table is scrolled instead."""
+    text = "boxes of the most similar image, by a rough interval, as few images decide it"
+    header = [f"column {k}" for k in range(7)]
+    rows = [["runs/first-of-all", *["1,195,047"] * 3, text, text, "locked"]] * 2
+    tab = open_page(
+        Page("t", "", "h", "", "plain", panels=[Table("Wide", "", header, rows, 7)]), width=390
+    )
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    for row in tab.locator("tbody tr").all():
+        assert row.bounding_box()["height"] < 110

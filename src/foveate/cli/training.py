@@ -210,7 +210,7 @@ def compare(
         reporter.warning(warning)
     if html is not None:
         compare_page.write_page(comparison, html)
-        reporter.info(str(html))
+        reporter.info(f"page    {html}")
 
 
 def _print_conclusion(run: run_folder.RunFolder, split: SplitName) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 from foveate.errors import RunError
 from foveate.experiment.run_folder import RunFolder
 from foveate.metrics.names import display_name, rough_mark
+from foveate.settings import RECORDED
 from foveate.tasks import find
-from foveate.wording import count_noun, escape_controls, percent
+from foveate.wording import count_noun, describe_html, escape_controls, percent
 
-_NO_CHOICES = frozenset({"progress_segments", "command"})
+_NO_CHOICES = frozenset({"progress_segments", *RECORDED})
 """Settings that a run finds out itself."""
 
 
@@ -48,39 +49,55 @@ class Comparison:
 
     Attributes:
         metric: The primary metric.
-        rows: The runs, the best on the validation split first.
-        warnings: Why the rows may not be comparable.
+        rows: The runs, the best on the validation split first, if they are ranked; otherwise in
+            the order in which they were given.
+        warnings: What to bear in mind when reading them.
         differences: Setting -> its value in each run, for the settings in which they differ.
+        not_ranked: Why the runs are not ranked, as a sentence; "" if they are.
     """
 
     metric: str
     rows: list[ComparedRun]
     warnings: list[str]
     differences: dict[str, list[str]]
+    not_ranked: str = ""
 
     def __repr__(self) -> str:
         return "\n".join(map(escape_controls, [*self.lines(), "", *self.warnings]))
 
+    def _repr_html_(self) -> str:
+        metric, rows = display_name(self.metric), self.rows
+        order = "not ranked" if self.not_ranked else "the best first"
+        facts = {
+            f"{number}. {row.run}": f"{metric} {with_interval(row.valid)}, "
+            f"{points(row.lift['value'])} over {row.baseline}; {row.model}"
+            for number, row in enumerate(rows, 1)
+        }
+        cautions = [self.not_ranked, *self.warnings]
+        facts["!"] = " ".join(filter(None, cautions))
+        runs = count_noun(len(rows), "run")
+        return describe_html(f"{runs} on the validation split, {order}", facts)
+
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Header and rows as text."""
         metric = display_name(self.metric)
-        header = ["run", "model", "parameters", "training", f"valid {metric}", "lift"]
-        return [*header, f"test {metric}"], [
+        header = ["run", f"valid {metric}", "lift", f"test {metric}"]
+        return [*header, "model", "parameters", "training"], [
             [
                 row.run,
-                row.model,
-                f"{row.parameters:,}",
-                f"{row.seconds:.0f} s",
                 with_interval(row.valid),
                 f"{points(row.lift['value'])} over {row.baseline}",
                 with_interval(row.test) if row.test else "locked",
+                row.model,
+                f"{row.parameters:,}",
+                f"{row.seconds:.0f} s",
             ]
             for row in self.rows
         ]
 
     def lines(self) -> list[str]:
         """The same for a terminal: a few short lines a run, with a number for each."""
-        metric, lines = display_name(self.metric), []
+        metric, lines = display_name(self.metric), [self.not_ranked, ""] if self.not_ranked else []
         for number, row in enumerate(self.rows, 1):
             low, high = (f"{100 * row.lift[end]:+.1f}" for end in ("low", "high"))
             facts = {
@@ -106,6 +123,8 @@ class Comparison:
 def compare(runs: Sequence[str | Path | RunFolder]) -> Comparison:
     """Compare runs by their primary metric, best on the validation split first.
 
+    Runs of different data or splits are not ranked: their metrics are of different images.
+
     Args:
         runs: Runs of one task, or their folders.
 
@@ -119,8 +138,10 @@ def compare(runs: Sequence[str | Path | RunFolder]) -> Comparison:
             "these runs are of different tasks and share no metric", where=opened[0].path
         )
     metric = results[0][1]["primary"]
-    sign = -1 if metric in find(results[0][1]["task"]).lower_is_better else 1
-    results.sort(key=lambda pair: -sign * pair[1]["valid"][metric]["value"])
+    not_ranked = _not_ranked(opened)
+    if not not_ranked:
+        sign = -1 if metric in find(results[0][1]["task"]).lower_is_better else 1
+        results.sort(key=lambda pair: -sign * pair[1]["valid"][metric]["value"])
     rows = [
         ComparedRun(
             run=str(run.path),
@@ -135,7 +156,7 @@ def compare(runs: Sequence[str | Path | RunFolder]) -> Comparison:
         for run, record in results
     ]
     runs_in_order = [run for run, _ in results]
-    return Comparison(metric, rows, _warnings(opened, rows), _differences(runs_in_order))
+    return Comparison(metric, rows, _warnings(rows), _differences(runs_in_order), not_ranked)
 
 
 def _differences(runs: Sequence[RunFolder]) -> dict[str, list[str]]:
@@ -149,20 +170,24 @@ def _differences(runs: Sequence[RunFolder]) -> dict[str, list[str]]:
     }
 
 
-def _warnings(runs: Sequence[RunFolder], rows: Sequence[ComparedRun]) -> list[str]:
-    warnings = []
+def _not_ranked(runs: Sequence[RunFolder]) -> str:
+    """Why runs are not ranked: what differs, and what follows from it; "" if nothing does."""
     if len({run.data["fingerprint"] for run in runs}) > 1:
-        warnings.append("These runs have different data, so their metrics do not compare.")
-    elif len({run.data["split"]["hash"] for run in runs}) > 1:
-        warnings.append(
-            "These runs split the data differently, so their metrics compare only within their "
-            "intervals."
+        return (
+            "These runs have different data: they are not ranked, as their metrics do not compare."
         )
+    if len({run.data["split"]["hash"] for run in runs}) > 1:
+        return (
+            "These runs split their data differently: they are not ranked, as their metrics are of "
+            "different images."
+        )
+    return ""
+
+
+def _warnings(rows: Sequence[ComparedRun]) -> list[str]:
     if sum(row.test is not None for row in rows) > 1:
-        warnings.append(
-            "Choose by the validation column: the best of several test results is optimistic."
-        )
-    return warnings
+        return ["Choose by the validation split: the best of several test results is optimistic."]
+    return []
 
 
 def points(difference: float) -> str:

@@ -12,7 +12,7 @@ from foveate.experiment.run_folder import RunFolder
 from foveate.metrics.names import display_name, title_name
 from foveate.report import charts
 from foveate.report.page import write_html
-from foveate.report.panels import Bar, Bars, Chart, Code, Note, Notes, Page, Panel, Table
+from foveate.report.panels import Bar, Bars, Chart, Code, Note, Notes, Page, Panel, Table, Tone
 from foveate.tasks import find
 from foveate.wording import count_noun, percent
 
@@ -34,26 +34,26 @@ def write_page(comparison: Comparison, path: Path) -> None:
         StorageError: It cannot be written.
     """
     runs = [RunFolder.open(row.run) for row in comparison.rows]
-    best, metric = comparison.rows[0], display_name(comparison.metric)
+    best = comparison.rows[0]
     header, rows = comparison.table()
-    panels: list[Panel] = [
-        Bars(
-            title_name(comparison.metric),
-            "On the validation split, with 95% confidence intervals.",
-            [
-                Bar(
-                    row.run,
-                    row.valid["value"],
-                    row.valid["low"],
-                    row.valid["high"],
-                    percent(row.valid["value"]),
-                    row is best,
-                )
-                for row in comparison.rows
-            ],
-        ),
-        Table("The runs", "The best on the validation split first.", header, rows, len(header)),
-    ]
+    bars = Bars(
+        title_name(comparison.metric),
+        "On the validation split, with 95% confidence intervals.",
+        [
+            Bar(
+                row.run,
+                row.valid["value"],
+                row.valid["low"],
+                row.valid["high"],
+                percent(row.valid["value"]),
+                row is best,
+            )
+            for row in comparison.rows
+        ],
+    )
+    order = "" if comparison.not_ranked else "The best on the validation split first."
+    panels: list[Panel] = [] if comparison.not_ranked else [bars]
+    panels.append(Table("The runs", order, header, rows, len(header)))
     if comparison.differences:
         names = [f"{number}." for number in range(1, len(runs) + 1)]
         cells = [[name, *values] for name, values in comparison.differences.items()]
@@ -73,34 +73,44 @@ def write_page(comparison: Comparison, path: Path) -> None:
     ]
     command = shlex.join(["foveate", "compare", *(row.run for row in comparison.rows)])
     panels.append(Code("How to repeat this", "", f"{command} --html {shlex.quote(str(path))}"))
+    headline, verdict, tone = _verdict(comparison)
+    data = " and ".join(dict.fromkeys(str(run.data["name"]) for run in runs))
     page = Page(
         title=f"{count_noun(len(runs), 'run')} compared · foveate",
-        subtitle=f"{count_noun(len(runs), 'run')} of {runs[0].data['name']} compared",
-        headline=f"{best.run} is the best on the validation split, with a {metric} of "
-        f"{with_interval(best.valid)}.",
-        verdict=_verdict(comparison),
-        tone="careful" if comparison.warnings else "plain",
+        subtitle=f"{count_noun(len(runs), 'run')} of {data} compared",
+        headline=headline,
+        verdict=verdict,
+        tone=tone,
         panels=[*_warnings(comparison), *panels],
         kind="comparison",
     )
     write_html(page, path)
 
 
-def _verdict(comparison: Comparison) -> str:
-    """Whether the first run is known to be the best."""
+def _verdict(comparison: Comparison) -> tuple[str, str, Tone]:
+    """Headline, verdict and tone: which run is the best, and whether that is known."""
+    if comparison.not_ranked:
+        headline, reason = comparison.not_ranked.split(": ", 1)
+        return f"{headline}.", f"{reason[0].upper()}{reason[1:]}", "careful"
     best, *others = comparison.rows
+    headline = (
+        f"{best.run} is the best on the validation split: {display_name(comparison.metric)} "
+        f"{with_interval(best.valid)}."
+    )
     if comparison.warnings:
-        return "Read the warnings first."
+        return headline, "Read the warnings first.", "careful"
     overlapping = sum(
         row.valid["low"] <= best.valid["high"] and best.valid["low"] <= row.valid["high"]
         for row in others
     )
     if overlapping:
-        return (
+        verdict = (
             f"The intervals of {count_noun(overlapping, 'other run')} overlap with its own: chance "
             "may have put it first."
         )
-    return "Its interval lies apart from all others."
+    else:
+        verdict = "Its interval lies apart from all others."
+    return headline, verdict, "plain"
 
 
 def _warnings(comparison: Comparison) -> list[Panel]:

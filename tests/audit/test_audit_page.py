@@ -153,8 +153,7 @@ def test_findings_and_the_images_that_they_concern_are_counted_apart(tmp_path):
         "",
         "2 errors in 240 images.",
     ]
-    header = re.findall(r"<th[^>]*>(?:<button[^>]*>)?([a-z ]+)", html)[:5]
-    assert header == ["check", "severity", "what to do", "findings", "images"]
+    assert "<td>2 in 2 images</td>" in html
 
 
 def test_notes_are_not_called_no_fault(tmp_path):

@@ -111,6 +111,23 @@ def test_an_audit_and_a_comparison_are_what_the_commands_print(trained, colours,
     assert "60 images of 3 classes" in repr(audited)
 
 
+def test_an_audit_and_a_comparison_are_tables_in_a_notebook(trained, colours, tmp_path):
+    odd = tmp_path / "<script>"
+    shutil.copytree(trained.path, odd)
+    page = fv.compare([trained, odd])._repr_html_()
+    assert "2 runs on the validation split, the best first" in page
+    assert "accuracy" in page
+    data = shutil.copytree(colours, tmp_path / "<i>")
+    (data / "red" / "000.png").write_bytes(b"no image")
+    audited = fv.audit(data, progress=False)
+    for one in (page, audited._repr_html_()):
+        assert Tags(one).found <= {"table", "caption", "tr", "th", "td"}
+        assert one.isprintable()
+    check_names = [group.check for group in audited.groups]
+    assert check_names
+    assert all(name in audited._repr_html_() for name in check_names)
+
+
 def test_a_tuning_is_escaped(tmp_path):
     (path := tmp_path / "<script>").mkdir()
     (path / "report.html").touch()

@@ -42,15 +42,24 @@ def summary_lines(audit: Audit) -> Iterator[str]:
     yield ""
     for group in audit.groups:
         count = count_noun(len(group.findings), group.severity)
-        images = f"in {count_noun(group.samples, 'image')}" if group.samples else ""
         first = group.findings[0]
         ids = ", ".join(first.ids[:2])
-        yield f"{count:>10} {images:<14}  {group.check}: {first.remedy}"
+        yield f"{count:>10} {_images(group):<14}  {group.check}: {first.remedy}"
         example = "e.g. " if len(group.findings) > 1 else ""
         yield f"{'':27}{example}{f'{ids}: ' if ids else ''}{first.reason}"
     if audit.groups:
         yield ""
     yield _verdict(audit)[0]
+
+
+def description(audit: Audit) -> tuple[str, dict[str, str]]:
+    """A title, and a fact for each check with findings; errors first."""
+    facts = {
+        f"{group.severity}: {group.check}": f"{len(group.findings):,} {_images(group)}".rstrip()
+        + f". {group.findings[0].remedy}"
+        for group in audit.groups
+    }
+    return f"Audit of {audit.dataset.name!r}: {_verdict(audit)[0]}", facts
 
 
 def write_page(
@@ -72,21 +81,20 @@ def write_page(
             "Findings",
             "Errors first. Each check leads to its worst examples. "
             "Error: metrics would be wrong. Warning: look at it first. Note: good to know. "
-            "A finding can concern several images, as copies do, or the dataset as a whole: –."
+            "A finding can concern several images, as copies do, or the dataset as a whole."
             if groups
             else "Every check passed. What the data holds is shown below.",
-            ["check", "severity", "what to do", "findings", "images"],
+            ["check", "severity", "findings", "what to do"],
             [
                 [
                     group.check,
                     group.severity,
+                    f"{len(group.findings):,} {_images(group)}",
                     group.findings[0].remedy,
-                    f"{len(group.findings):,}",
-                    f"{group.samples:,}" if group.samples else "–",
                 ]
                 for group in groups
             ],
-            3,
+            4,
             sections=[_title(group) for group in groups],
             tones=[SEVERITY_TONES[group.severity] for group in groups],
         ),
@@ -142,6 +150,11 @@ def _verdict(audit: Audit) -> tuple[str, str, Tone]:
 def _title(group: FindingGroup) -> str:
     """The title of the section on a check."""
     return f"{group.check[0].upper()}{group.check[1:]}"
+
+
+def _images(group: FindingGroup) -> str:
+    """How many images a group concerns; "" for the dataset as a whole."""
+    return f"in {count_noun(group.samples, 'image')}" if group.samples else ""
 
 
 def _gallery(group: FindingGroup, dataset: Dataset[Any], rows: dict[str, int]) -> Panel:

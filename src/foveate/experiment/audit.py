@@ -29,7 +29,7 @@ from foveate.data.unique_ids import check_unique_ids
 from foveate.datasets.load import load
 from foveate.errors import RunError
 from foveate.progress import Reporter
-from foveate.wording import escape_controls
+from foveate.wording import describe_html, escape_controls
 
 MIN_DECODED_SIZE = 16
 """Side in pixels below which images are enlarged as they are read."""
@@ -68,6 +68,9 @@ class AuditResult:
 
     def __repr__(self) -> str:
         return "\n".join(map(escape_controls, self.summary()))
+
+    def _repr_html_(self) -> str:
+        return describe_html(*report.description(self.audit))
 
     def summary(self) -> Iterator[str]:
         """The findings in lines of text."""

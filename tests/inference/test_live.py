@@ -117,11 +117,11 @@ def test_the_page_streams_images_and_is_only_for_who_knows_its_address():
         assert "&lt;b&gt;run&lt;/b&gt;" in shown
         assert "<b>" not in shown
         state = json.loads(get(page.address + "state"))
-        assert state == {"images": 1, "summary": "2 <i>cats</i>", "rate": 12.5}
+        assert state == {"images": 1, "summary": "2 <i>cats</i>", "rate": 12.5, "ended": False}
         with urllib.request.urlopen(page.address + "stream") as stream:
             assert stream.headers["Content-Type"].startswith("multipart/x-mixed-replace")
             for grey in (200, 90):
-                assert abs(next_image(stream)[0, 0, 0] - grey) < 5
+                assert abs(next_image(stream, first=grey == 200)[0, 0, 0] - grey) < 5
                 page.show(np.full((20, 30, 3), 90, np.uint8), "", 1.0)
         root = page.address.rsplit("/", 2)[0]
         for path in ("/", "/stream", "/state", "/x/stream", page.address[len(root) :] + "other"):
@@ -135,11 +135,43 @@ def test_the_page_streams_images_and_is_only_for_who_knows_its_address():
         get(page.address)
 
 
-def next_image(stream: http.client.HTTPResponse) -> np.ndarray:
-    assert stream.readline() == b"--image\r\n"
-    head = [stream.readline() for _ in range(3)]
-    content = stream.read(int(head[1].split(b":")[1]))
-    assert stream.readline() == b"\r\n"
+def test_the_words_of_an_image_come_as_soon_as_it_does():
+    page = LivePage("run")
+    try:
+        page.show(np.zeros((20, 30, 3), np.uint8), "first", 1.0)
+        assert json.loads(get(page.address + "state?after=0"))["summary"] == "first"
+        threading.Timer(0.3, page.show, (np.zeros((20, 30, 3), np.uint8), "second", 1.0)).start()
+        begin = time.monotonic()
+        assert json.loads(get(page.address + "state?after=1"))["summary"] == "second"
+        assert 0.2 < time.monotonic() - begin < 5
+    finally:
+        page.close()
+
+
+def test_a_page_that_is_opened_after_the_end_shows_the_last_image():
+    page = LivePage("run")
+    try:
+        page.show(np.full((20, 30, 3), 90, np.uint8), "the last", 1.0)
+        page.finish()
+        with urllib.request.urlopen(page.address + "stream") as stream:
+            assert abs(next_image(stream, first=True)[0, 0, 0] - 90) < 5
+            assert stream.read() == b""
+        state = json.loads(get(page.address + "state?after=1"))
+        assert (state["summary"], state["ended"]) == ("the last", True)
+    finally:
+        page.close()
+
+
+HEAD = [b"--image\r\n", b"Content-Type: image/jpeg\r\n", b"\r\n"]
+
+
+def next_image(stream: http.client.HTTPResponse, *, first: bool = False) -> np.ndarray:
+    """The next image, once the head of the one after it is there: browsers wait for that."""
+    if first:
+        assert [stream.readline() for _ in HEAD] == HEAD
+    content = b""
+    while not content.endswith(b"".join(HEAD)):
+        content += stream.readline()
     return np.asarray(Image.open(io.BytesIO(content))).astype(int)
 
 
@@ -154,7 +186,7 @@ def test_a_camera_is_shown_with_its_predictions_until_ctrl_c(fake, monkeypatch):
 
     def watch(address: str) -> None:
         with urllib.request.urlopen(address + "stream", timeout=20) as stream:
-            seen.append(next_image(stream))
+            seen.append(next_image(stream, first=True))
         finished.set()
 
     def opened(address: str) -> None:
@@ -174,19 +206,53 @@ def test_a_camera_is_shown_with_its_predictions_until_ctrl_c(fake, monkeypatch):
     code, out, err = run_cli("predict", "run", "0", "--show")
     assert code == 0, err
     assert "live view: http://127.0.0.1:" in out
-    assert "2.00 per image" in out
+    assert "2.00 per frame" in out
     assert fake.released
     assert np.ptp(seen[0][:60, :60, 0]) > 100  # a red box on black and green
 
 
-def test_a_video_is_shown_at_its_own_speed(tmp_path, monkeypatch):
+def test_a_video_is_shown_at_its_own_speed_and_its_page_stays_until_ctrl_c(tmp_path, monkeypatch):
     monkeypatch.setattr(predict_command, "open_model", lambda *_: crowded.Crowded(2))
+    addresses: list[str] = []
+    states: list[dict[str, Any]] = []
+
+    def late() -> None:
+        """Somebody opens the page after the end, looks, and presses Ctrl-C."""
+        states.append(json.loads(get(addresses[0] + "state")))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(live, "wait", late)
+    monkeypatch.setattr(predict_command, "_open_browser", addresses.append)
     path = film(tmp_path / "film.mp4")
     begin = time.monotonic()
     code, out, _ = run_cli("predict", "run", path, "--show", "--conf", 0.8)
     assert code == 0
     assert time.monotonic() - begin >= 7 / 50
-    assert "8 objects   1.00 per image   in 8 images" in out
+    assert "the film has ended; its page stays until Ctrl-C" in out
+    assert "8 objects   1.00 per frame   in 8 frames" in out
+    (state,) = states
+    assert (state["images"], state["ended"]) == (8, True)
+
+
+def test_no_page_is_announced_before_there_is_an_image(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict_command, "open_model", lambda *_: crowded.Crowded(2))
+    (tmp_path / "no.mp4").write_bytes(b"no video")
+    for path, message in ((3, "cannot be opened"), (tmp_path / "no.mp4", "a video is expected")):
+        code, out, err = run_cli("predict", "run", path, "--show")
+        assert code
+        assert message in err
+        assert "live view" not in out + err
+        assert "prediction" not in out
+
+    def missing(where: Any) -> Any:
+        raise SettingError("OpenCV is not installed", where=where)
+
+    monkeypatch.setattr(camera, "open_capture", missing)
+    code, out, err = run_cli("predict", "run", 0, "--show")
+    assert code
+    assert out == ""
+    assert "OpenCV is not installed" in err
+    del fake
 
 
 def test_what_cannot_be_shown_is_refused(fake, tmp_path, monkeypatch):

@@ -272,6 +272,12 @@ def test_totals_of_each_class_come_last(images, tmp_path):
     for name in ("dog", "cat", "dog", "dog"):
         tally.add({name: 1.0})
     assert tally.lines() == ["  dog   3 images   75.0%", "  cat    1 image   25.0%"]
+    tally = Tally(Classification(("cat", "dog")))
+    for _ in range(2):
+        tally.add({"dog": 1.0}, frame=True)
+    assert tally.lines() == ["  dog   2 frames   100.0%"]
+    tally.add({"dog": 1.0})
+    assert tally.lines() == ["  dog   3 images and frames   100.0%"]
     many = Tally(Classification(("cat", "dog")))
     for number in range(MAX_CLASSES + 2):
         many.add({f"{number:02}": 1.0})

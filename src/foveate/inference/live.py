@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -60,7 +61,10 @@ def show(
     reporter: Reporter,
     on_page: Callable[[str], None] = lambda address: None,
 ) -> None:
-    """Predict for each image and show it, until the source ends or Ctrl-C.
+    """Predict for each image and show it, until Ctrl-C.
+
+    The page stays until then, also when a film has ended: a short one is over before anybody has
+    opened it.
 
     Args:
         predict: The model.
@@ -69,20 +73,29 @@ def show(
         title: Of the page.
         reporter: Receives the address of the page and, at the end, what was found.
         on_page: Receives the address too.
+
+    Raises:
+        SettingError: There is no such camera, or it was unplugged.
+        BadImage: The video cannot be read.
     """
+    images = iter(source)
+    first = next(images)  # a page is announced once there is something to show
     tally, page = Tally(task), LivePage(title)
     try:
         reporter.info(f"live view: {page.address}  (press Ctrl-C to stop)")
         on_page(page.address)
         rate, last = 0.0, time.monotonic()
-        for image in source:
+        for image in itertools.chain([first], images):
             (prediction,) = predict([image])
             now = time.monotonic()
             rate += (1 / max(now - last, 1e-6) - rate) * (_SMOOTHING if rate else 1)
             last = now
-            tally.add(task.amounts(prediction))
+            tally.add(task.amounts(prediction), frame=True)
             drawn = task.draw(image, task.confident(prediction))
             page.show(drawn, task.summary(prediction), rate)
+        page.finish()
+        reporter.info("the film has ended; its page stays until Ctrl-C")
+        wait()
     except KeyboardInterrupt:
         pass
     finally:
@@ -90,3 +103,9 @@ def show(
         for line in tally.lines():
             reporter.info(line)
         reporter.info(count_noun(tally.images, "prediction"))
+
+
+def wait() -> None:
+    """Wait for Ctrl-C."""
+    while True:
+        time.sleep(1)

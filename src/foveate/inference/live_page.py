@@ -15,7 +15,7 @@ import re
 import secrets
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -27,6 +27,8 @@ _QUALITY = 85
 _MAX_STREAMS = 8
 _LOCAL = re.compile(r"(localhost|127\.0\.0\.1)(:\d+)?")
 _SECONDS = 10.0  # without a new image, or with a client that takes nothing
+# Chromium shows an image once it has the head of the next one: that is sent at once, too.
+_NEXT = b"--image\r\nContent-Type: image/jpeg\r\n\r\n"
 _POLICY = (
     "default-src 'none'; img-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
@@ -44,30 +46,31 @@ p {{ margin: 12px 0 0; }} .state {{ opacity: .7; font-size: 14px; }}
 <p class="summary" aria-live="polite"></p><p class="state">{title}</p>
 <script>
 const show = (name, text) => document.querySelector(name).textContent = text;
-async function ask() {{
+const ended = {title_json} + ": it has ended. This is the last image.";
+async function follow() {{
   try {{
-    const state = await (await fetch("state")).json();
-    show(".summary", state.summary);
-    show(".state", {title_json} + ": " + state.rate.toFixed(1) + " images a second");
-  }} catch {{
-    show(".state", {title_json} + ": it has ended. This is the last image.");
-    return;
-  }}
-  setTimeout(ask, 500);
+    for (let state = {{ images: -1 }}; !state.ended;) {{
+      state = await (await fetch("state?after=" + state.images)).json();
+      show(".summary", state.summary);
+      show(".state", {title_json} + ": " + state.rate.toFixed(1) + " images a second");
+    }}
+  }} catch {{}}
+  show(".state", ended);
 }}
-ask();
+follow();
 </script></body></html>
 """
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """What the page shows now."""
+    """What the page shows now; `ended` if no other image comes."""
 
     number: int = 0
     jpeg: bytes = b""
     summary: str = ""
     rate: float = 0.0
+    ended: bool = False
 
 
 class LivePage:
@@ -82,7 +85,7 @@ class LivePage:
 
     def __init__(self, title: str):
         self._title = title
-        self._shown, self._ended = _Shown(), False
+        self._shown, self._closed = _Shown(), False
         self._news = threading.Condition()
         self._streams = threading.BoundedSemaphore(_MAX_STREAMS)
         self._secret = secrets.token_urlsafe(16)
@@ -111,16 +114,26 @@ class LivePage:
             self._shown = _Shown(number, content.getvalue(), summary, rate)
             self._news.notify_all()
 
+    def finish(self) -> None:
+        """Keep the last image, and say that it is the last."""
+        with self._news:
+            self._shown = replace(self._shown, ended=True)
+            self._news.notify_all()
+
     def close(self) -> None:
         """End all streams, and the server."""
         with self._news:
-            self._ended = True
+            self._closed = True
             self._news.notify_all()
         self._server.shutdown()
         self._server.server_close()
 
     def content(self, path: str) -> tuple[str, bytes] | None:
-        """Type and content of a path below the secret; None if there is none, or it is a stream."""
+        """Type and content of a path below the secret; None if there is none, or it is a stream.
+
+        The state after an image waits for the next one, so that words come with their image.
+        """
+        path, _, query = path.partition("?")
         before, _, name = path.removeprefix("/").partition("/")
         if not secrets.compare_digest(before.encode(), self._secret.encode()):
             return None
@@ -131,8 +144,12 @@ class LivePage:
                 title=words, title_json=escaped
             ).encode()
         if name == "state":
-            shown = self._shown
-            state = {"images": shown.number, "summary": shown.summary, "rate": shown.rate}
+            after = re.fullmatch(r"after=(\d{1,15})", query)
+            shown = (self._after(int(after[1])) if after else None) or self._shown
+            state = {
+                "images": shown.number, "summary": shown.summary, "rate": shown.rate,
+                "ended": shown.ended or self._closed,
+            }  # fmt: skip
             return "application/json", json.dumps(state).encode()
         return None
 
@@ -147,12 +164,18 @@ class LivePage:
             if shown.number > last:
                 last = shown.number
                 yield shown.jpeg
+            elif shown.ended:
+                return
 
     def _after(self, last: int) -> _Shown | None:
-        """The next image, or the same one if there is none for long; None after the end."""
+        """The next image, or the same one if there is none for long; None once it is closed."""
+
+        def is_news() -> bool:
+            return self._shown.number > last or self._shown.ended or self._closed
+
         with self._news:
-            self._news.wait_for(lambda: self._shown.number > last or self._ended, _SECONDS)
-            return None if self._ended else self._shown
+            self._news.wait_for(is_news, _SECONDS)
+            return None if self._closed else self._shown
 
     @contextlib.contextmanager
     def streaming(self) -> Iterator[bool]:
@@ -192,9 +215,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._head("multipart/x-mixed-replace; boundary=image")
             self.end_headers()
             with contextlib.suppress(OSError):  # the browser has gone
+                self.wfile.write(_NEXT)
                 for jpeg in self.live.images():
-                    head = f"--image\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}"
-                    self.wfile.write(head.encode() + b"\r\n\r\n" + jpeg + b"\r\n")
+                    self.wfile.write(jpeg + b"\r\n" + _NEXT)
 
     def _head(self, kind: str) -> None:
         self.send_response(200)

@@ -18,17 +18,22 @@ class Tally:
 
     Args:
         task: The task.
+
+    Attributes:
+        images: Images and frames so far.
     """
 
     def __init__(self, task: Presenter[Any]):
         self.counted = task.counted
         self.images = 0
+        self._frames = 0
         self._amounts: defaultdict[str, float] = defaultdict(float)
         self._images: Counter[str] = Counter()
 
-    def add(self, amounts: Mapping[str, float]) -> None:
-        """Count one image; see `Presenter.amounts`."""
+    def add(self, amounts: Mapping[str, float], *, frame: bool = False) -> None:
+        """Count one image, or one frame of a video; see `Presenter.amounts`."""
         self.images += 1
+        self._frames += frame
         for name, amount in amounts.items():
             self._amounts[name] += amount
             self._images[name] += 1
@@ -47,16 +52,27 @@ class Tally:
         return lines
 
     def _row(self, name: str) -> tuple[str, ...]:
-        amount, images = self._amounts[name], self._images[name]
-        where = f"in {count_noun(images, 'image')}"
+        amount, images = self._amounts[name], count_noun(self._images[name], *self._noun)
         if self.counted == "image":
-            return name, count_noun(images, "image"), f"{images / self.images:.1%}"
+            return name, images, f"{self._images[name] / self.images:.1%}"
         if self.counted == "pixel":
-            return name, f"{amount / self.images:.1%} of the pixels of an image", where
-        return (name, *self._objects(amount), where)
+            article = "a" if self._noun[0] == "frame" else "an"
+            share = f"{amount / self.images:.1%} of the pixels of {article} {self._noun[0]}"
+            return name, share, f"in {images}"
+        return (name, *self._objects(amount), f"in {images}")
+
+    @property
+    def _noun(self) -> tuple[str, str]:
+        """What is counted: images, frames, or both."""
+        if not self._frames:
+            return "image", "images"
+        if self._frames == self.images:
+            return "frame", "frames"
+        return "image or frame", "images and frames"
 
     def _objects(self, amount: float) -> tuple[str, str]:
-        return count_noun(round(amount), "object"), f"{amount / self.images:.2f} per image"
+        each = f"{amount / self.images:.2f} per {self._noun[0]}"
+        return count_noun(round(amount), "object"), each
 
 
 def _aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:

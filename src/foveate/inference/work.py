@@ -102,7 +102,7 @@ class Work:
         if record["stamp"] != stamp or not all(one.is_complete(record) for one in self.writers):
             return Job(name, place, stamp, record["stem"])
         self.journal.take(place, name)
-        self._count(record)
+        self._count(record | name.fields)
         return None
 
     def add(self, job: Job, image: Image, prediction: Any) -> None:
@@ -121,7 +121,7 @@ class Work:
             for writer in self.writers:
                 record |= writer.add(job, image, prediction)
             self.journal.add(job.place, job.name, record)
-        self._count(record)
+        self._count(record | job.name.fields)
 
     def add_others(self) -> None:
         """Take what the other ranks have predicted, once they are done."""
@@ -129,7 +129,7 @@ class Work:
             self._count(record)
 
     def _count(self, record: Mapping[str, Any]) -> None:
-        self.tally.add(record.get("amounts") or {})
+        self.tally.add(record.get("amounts") or {}, frame="frame" in record)
         self.spent += bool(record.get("spent"))
 
 

@@ -10,11 +10,12 @@ run.predict("x.jpg").class_name
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+# With underscores, as editors that read this file would offer them after `fv.`
+import sys as _sys
+import types as _types
+import typing as _typing
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     __version__: str
     from foveate.annotations import Label as Label
     from foveate.data.dataset import Dataset as Dataset
@@ -67,18 +68,18 @@ _PUBLIC = {
 __all__ = sorted(_PUBLIC)
 
 
-class _Package(ModuleType):
+class _Package(_types.ModuleType):
     """Keeps a public name, `foveate.audit`, from being replaced by the subpackage of that name."""
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _PUBLIC and isinstance(value, ModuleType)):
+    def __setattr__(self, name: str, value: _typing.Any) -> None:
+        if not (name in _PUBLIC and isinstance(value, _types.ModuleType)):
             super().__setattr__(name, value)
 
 
-sys.modules[__name__].__class__ = _Package
+_sys.modules[__name__].__class__ = _Package
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     """Import on first use: torch takes seconds, and `foveate --help` does not need it."""
     if name == "__version__":
         from importlib.metadata import version
@@ -93,4 +94,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC, "__version__"})
+    """The public names, for completion: not what this module imports for itself."""
+    return [*__all__, "__version__"]

@@ -95,6 +95,13 @@ def test_an_editor_completes(code, expected):
     jedi = pytest.importorskip("jedi")
     completions = {one.name_with_symbols for one in jedi.Script(code).complete()}
     assert expected <= completions
+    assert not completions & {"Any", "ModuleType", "TYPE_CHECKING", "sys"}
+
+
+def test_a_notebook_completes_the_public_names_alone():
+    jedi = pytest.importorskip("jedi")
+    completions = {one.name for one in jedi.Interpreter("fv.", [{"fv": fv}]).complete()}
+    assert completions == {*fv.__all__, "__version__"} == set(dir(fv))
 
 
 def test_help_shows_what_the_defaults_are():

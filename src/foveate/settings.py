@@ -323,10 +323,13 @@ def _describe(schema: Mapping[str, Any]) -> str:
     if words := schema.get("enum") or ([schema["const"]] if "const" in schema else []):
         return " or ".join(map(repr, words))
     if schema["type"] == "array":
-        items = schema.get("items") or schema["prefixItems"][0]
-        return "a list" + (
-            f", each {_describe(items)}" if items["type"] != "array" else " of lists"
-        )
+        if "prefixItems" in schema:  # so many, with a default
+            items, example = schema["prefixItems"], list(schema["default"])
+            return f"a list of {len(items)}, such as {example}, each {_describe(items[0])}"
+        items = schema["items"]
+        if items["type"] == "array":
+            return "a list of lists"
+        return f"a list, such as [1, 2.5], each {_describe(items)}"
     bounds = [f"{word} {schema[key]:,}" for key, word in _BOUNDS.items() if key in schema]
     joined = " and " if any(key.startswith("exclusive") for key in schema) else " "
     return f"{_TYPES[schema['type']]} {joined.join(bounds)}".rstrip()

@@ -12,12 +12,13 @@ import os
 import sys
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from foveate.cli import (
     data,
@@ -33,7 +34,7 @@ from foveate.cli import (
     trials,
 )
 from foveate.cli.shared_cores import let_waiting_threads_sleep
-from foveate.errors import Cancelled, FoveateError, Interrupted
+from foveate.errors import Cancelled, FoveateError, Interrupted, SettingError
 from foveate.wording import escape_controls
 
 
@@ -49,6 +50,19 @@ class _Commands(TyperGroup):
         """Parse the command's options and run it."""
         with _safe_usage_errors():
             return super().invoke(ctx)
+
+
+class _Command(TyperCommand):
+    """A command that takes no option twice: all but the last would be ignored in silence."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command's options."""
+        if not ctx.resilient_parsing:  # of the shell's completion
+            given = Counter(self.make_parser(ctx).parse_args(args=list(args))[2])
+            for option, times in given.items():
+                if times > 1 and not (option.multiple or option.is_eager):
+                    raise SettingError("it can be given once", where=max(option.opts, key=len))
+        return super().parse_args(ctx, args)
 
 
 @contextlib.contextmanager
@@ -104,7 +118,7 @@ for command in (
     lessons.lesson,
     lists.formats, lists.models, lists.tasks, settings.settings, lists.datasets, lists.cache,
 ):  # fmt: skip
-    app.command()(command)
+    app.command(cls=_Command)(command)
 
 
 def main() -> None:

@@ -211,17 +211,20 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
     """Parse KEY=VALUE pairs, the values as YAML: numbers, true, null and lists.
 
     Raises:
-        SettingError: A pair or a value cannot be parsed.
+        SettingError: A pair or a value cannot be parsed, or a name is given twice.
     """
     import yaml
 
-    settings = {}
+    settings: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
             raise SettingError(f"KEY=VALUE is expected, got {pair!r}", where="--set")
+        name = key.strip().replace("-", "_")
+        if name in settings:
+            raise SettingError("it can be given once", where=f"--set {name}")
         try:
-            settings[key.strip().replace("-", "_")] = yaml.safe_load(value)
+            settings[name] = yaml.safe_load(value)
         except yaml.YAMLError:
             raise SettingError(f"the value of {pair!r} cannot be read", where="--set") from None
     return settings
@@ -233,10 +236,16 @@ def chosen_settings(
     """The settings that a user chose, by options and by KEY=VALUE pairs.
 
     Raises:
-        SettingError: A pair or a value cannot be parsed.
+        SettingError: A pair or a value cannot be parsed, or a setting is given twice.
     """
     weights = {"weights": "download"} if pretrained else {}
-    everything = {**settings, **weights, **parse_settings(pairs or [])}
+    set_, options = parse_settings(pairs or []), given_options(settings)
+    for name in (*set_, *weights):
+        if name in options or (name in set_ and name in weights):
+            raise SettingError(
+                "it can be given once", where=name, remedy="Leave out one of the two options."
+            )
+    everything = {**settings, **weights, **set_}
     check_names(everything)
     return {name: value for name, value in everything.items() if value is not None}
 

@@ -40,6 +40,7 @@ _PAGE = """<!doctype html>
 :root {{ color-scheme: light dark; }}
 body {{ margin: 0; padding: 20px; font: 16px/1.5 system-ui, sans-serif; text-align: center; }}
 img {{ width: 100%; height: 78vh; object-fit: contain; }}
+@media (orientation: portrait) {{ img {{ height: auto; max-height: 78vh; }} }}
 p {{ margin: 12px 0 0; }} .state {{ opacity: .7; font-size: 14px; }}
 </style></head>
 <body><img src="stream" alt="The newest image with its predictions">

@@ -17,6 +17,8 @@ import foveate as fv
 TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
 NOTEBOOK = TUTORIALS / "first-model.ipynb"
 PAGES = ("beginners", "microscopy", "other-tools")
+RUNS = {"beginners": "runs/second", "microscopy": "runs/nuclei"}
+"""The run that a page tests; it says that the model beats the baselines by far."""
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -66,6 +68,7 @@ def test_the_notebook_runs(tmp_path):
     train = next(source for source in shown if "fv.train" in source)
     assert "epoch (of 5)" in text_of(train)
     assert "The test split is still locked" in text_of(train)
+    assert "better than every baseline" in text_of(train)
     tested = next(source for source in shown if "run.test()" in source)
     assert re.search(r"test images +\d\d\.\d% ", text_of(tested))
     assert (tmp_path / "runs").is_dir()
@@ -85,6 +88,9 @@ def test_every_command_of_a_page_runs(page, tmp_path):
                 assert line.startswith("$ "), line
                 program, *words = shlex.split(line[2:])
                 run({"python": [], "foveate": ["-m", "foveate"]}[program] + words, tmp_path)
+    if page in RUNS:
+        results = fv.Run.open(tmp_path / RUNS[page]).results
+        assert results["lift"]["test"][results["primary"]]["low"] > 0.2
 
 
 def run(words: list[str], folder: Path) -> None:

@@ -70,9 +70,13 @@ class Killed(Crowded):
         return super().predict_images(images, tile)
 
 
+RUN = str(Path(__file__).parent)
+"""Any place that is there: a run that is not is refused before it is opened."""
+
+
 def command(*words: object) -> list[str]:
     """`foveate predict RUN` with this model in place of the run."""
-    return [sys.executable, str(Path(__file__)), "predict", "crowded", *map(str, words)]
+    return [sys.executable, str(Path(__file__)), "predict", RUN, *map(str, words)]
 
 
 if __name__ == "__main__":

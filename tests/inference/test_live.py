@@ -203,7 +203,7 @@ def test_a_camera_is_shown_with_its_predictions_until_ctrl_c(fake, monkeypatch):
         return amounts(self, prediction)
 
     monkeypatch.setattr(Detection, "amounts", counted)
-    code, out, err = run_cli("predict", "run", "0", "--show")
+    code, out, err = run_cli("predict", crowded.RUN, "0", "--show")
     assert code == 0, err
     assert "live view: http://127.0.0.1:" in out
     assert "2.00 per frame" in out
@@ -225,7 +225,7 @@ def test_a_video_is_shown_at_its_own_speed_and_its_page_stays_until_ctrl_c(tmp_p
     monkeypatch.setattr(predict_command, "_open_browser", addresses.append)
     path = film(tmp_path / "film.mp4")
     begin = time.monotonic()
-    code, out, _ = run_cli("predict", "run", path, "--show", "--conf", 0.8)
+    code, out, _ = run_cli("predict", crowded.RUN, path, "--show", "--conf", 0.8)
     assert code == 0
     assert time.monotonic() - begin >= 7 / 50
     assert "the film has ended; its page stays until Ctrl-C" in out
@@ -238,7 +238,7 @@ def test_no_page_is_announced_before_there_is_an_image(fake, tmp_path, monkeypat
     monkeypatch.setattr(predict_command, "open_model", lambda *_: crowded.Crowded(2))
     (tmp_path / "no.mp4").write_bytes(b"no video")
     for path, message in ((3, "cannot be opened"), (tmp_path / "no.mp4", "a video is expected")):
-        code, out, err = run_cli("predict", "run", path, "--show")
+        code, out, err = run_cli("predict", crowded.RUN, path, "--show")
         assert code
         assert message in err
         assert "live view" not in out + err
@@ -248,7 +248,7 @@ def test_no_page_is_announced_before_there_is_an_image(fake, tmp_path, monkeypat
         raise SettingError("OpenCV is not installed", where=where)
 
     monkeypatch.setattr(camera, "open_capture", missing)
-    code, out, err = run_cli("predict", "run", 0, "--show")
+    code, out, err = run_cli("predict", crowded.RUN, 0, "--show")
     assert code
     assert out == ""
     assert "OpenCV is not installed" in err
@@ -259,15 +259,15 @@ def test_what_cannot_be_shown_is_refused(fake, tmp_path, monkeypatch):
     monkeypatch.setattr(predict_command, "open_model", lambda *_: crowded.Crowded(2))
     image = tmp_path / "x.png"
     Image.new("RGB", (8, 8)).save(image)
-    message = refused("predict", "run", "0")
+    message = refused("predict", crowded.RUN, "0")
     assert "there is no file of this name" in message
     assert "add --show" in message
     for option in (["--pixel-size", 0.5], ["--overwrite"]):
-        assert option[0] in refused("predict", "run", "0", "--show", *option)
-    assert "a camera, or a video" in refused("predict", "run", image, "--show")
-    assert "cannot be opened" in refused("predict", "run", "3", "--show")
-    assert "one camera" in refused("predict", "run", "0", "1", "--show")
-    message = refused("predict", "run", "0", "--show", "--json", tmp_path / "p.json")
+        assert option[0] in refused("predict", crowded.RUN, "0", "--show", *option)
+    assert "a camera, or a video" in refused("predict", crowded.RUN, image, "--show")
+    assert "cannot be opened" in refused("predict", crowded.RUN, "3", "--show")
+    assert "one camera" in refused("predict", crowded.RUN, "0", "1", "--show")
+    message = refused("predict", crowded.RUN, "0", "--show", "--json", tmp_path / "p.json")
     assert "writes nothing" in message
     assert "--json" in message
     monkeypatch.chdir(tmp_path)

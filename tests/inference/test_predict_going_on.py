@@ -263,7 +263,7 @@ def test_a_bug_keeps_its_traceback_and_exit_code(images, out, monkeypatch):
     from foveate.cli import predict
 
     monkeypatch.setattr(predict, "open_model", lambda *_: crowded.Counting(fails_at=frozenset({3})))
-    code, text, err = run_cli("predict", "x", images, "--json", out.json_file)
+    code, text, err = run_cli("predict", crowded.RUN, images, "--json", out.json_file)
     assert code == 1
     assert "Traceback" in err
     assert err.splitlines()[-1].startswith("The model failed on 1 image")

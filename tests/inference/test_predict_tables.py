@@ -381,7 +381,7 @@ def test_drawn_frames_stay_until_all_files_are_written(tmp_path, monkeypatch):
 def test_the_options_of_the_command_line(images, tmp_path, monkeypatch):
     monkeypatch.setattr(predict_command, "open_model", lambda *_: detection())
     out = tmp_path / "t.csv"
-    words = ["predict", "run", images, "--csv", out]
+    words = ["predict", crowded.RUN, images, "--csv", out]
     code, text, _ = run_cli(*words, "--conf", 0.3, "--classes", "cat", "--pixel-size", 2)
     assert code == 0
     assert "  cat   4 objects   2.00 per image   in 2 images" in text
@@ -399,7 +399,10 @@ def test_files_of_chosen_objects_say_how_they_were_chosen(images, tmp_path, monk
         heads = []
         for name in ("all.json", "all.jsonl"):
             out = tmp_path / name
-            assert run_cli("predict", "run", images, "--json", out, "--overwrite", *words)[0] == 0
+            assert (
+                run_cli("predict", crowded.RUN, images, "--json", out, "--overwrite", *words)[0]
+                == 0
+            )
             text = out.read_text()
             heads += (
                 [json.loads(text)] if name == "all.json" else map(json.loads, text.split("\n")[:2])

@@ -384,3 +384,96 @@ def test_names_that_begin_with_digits_are_sorted_as_names(open_page):
     tab.get_by_role("button", name="file").click()
     cells = tab.locator("tbody td:first-child").all_inner_texts()
     assert cells == ["-3.png", "9.png", "10.png", "2021 a.png", "2021 b.png", "cat"]
+
+
+def test_the_rows_of_a_wide_table_stay_short_on_a_phone(open_page):
+    """Its text is not squeezed into a column of single words: the table is scrolled instead."""
+    text = "boxes of the most similar image, by a rough interval, as few images decide it"
+    header = [f"column {k}" for k in range(7)]
+    rows = [["runs/first-of-all", *["1,195,047"] * 3, text, text, "locked"]] * 2
+    tab = open_page(
+        Page("t", "", "h", "", "plain", panels=[Table("Wide", "", header, rows, 7)]), width=390
+    )
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    for row in tab.locator("tbody tr").all():
+        assert row.bounding_box()["height"] < 110
+
+
+def test_sections_are_reached_by_links(open_page):
+    tab = open_page(classification_page(), 390)
+    tab.get_by_role("navigation").get_by_role("link", name="Code").click()
+    expect(tab.get_by_role("heading", name="Code")).to_be_in_viewport()
+    tab.get_by_role("link", name="cat").click()
+    expect(tab.get_by_role("heading", name="Mistakes")).to_be_in_viewport()
+
+
+# --- without scripts, and in print
+
+
+def test_without_scripts_all_contents_are_there_and_nothing_that_does_not_work(open_page):
+    for page in (detection_page(), classification_page()):
+        tab = open_page(page, java_script_enabled=False)
+        assert tab.locator("button:visible, input:visible, select:visible").count() == 0
+        for panel in page.panels:
+            expect(tab.get_by_role("heading", name=panel.title, exact=True)).to_be_visible()
+    tab.get_by_text("1 more image").click()
+    expect(tab.locator("figure:visible")).to_have_count(4)
+    assert tab.locator("table:not(.matrix) tbody tr").count() == 3
+
+
+def test_print_shows_images_and_outlines_and_folds_settings_away(open_page):
+    tab = open_page(classification_page())
+    tab.emulate_media(media="print")
+    assert tab.locator(".tools:visible, nav:visible").count() == 0
+    assert visible(tab, "figure") >= 3
+    expect(tab.get_by_text("foveate train data")).to_be_visible()
+    expect(tab.get_by_text("seed: 0")).to_be_hidden()
+    tab.get_by_text("All settings").click()
+    expect(tab.get_by_text("seed: 0")).to_be_visible()
+
+
+def test_names_that_attack_do_nothing(open_page):
+    code = "document.title = 'attacked'"
+    attack = f'"><img src=x onerror="{code}"><script>{code}</script>'
+    stats, pixels = detection.per_image_stats([PREDICTED], [TARGETS]), images(1)[0]
+    panels = box_panels(stats, [attack], lambda row: pixels, (attack, "dog"), np.full(2, 0.1))
+    tab = open_page(Page("t", attack, attack, attack, "bad", panels=panels))
+    shown = tab.locator("img").count()
+    tab.get_by_role("button", name=re.compile('^Show large: "><img')).first.click()
+    expect(tab.get_by_role("dialog").get_by_role("heading")).to_contain_text("<script>")
+    assert tab.locator("img").count() == shown + 1
+    assert tab.title() == "t"
+
+
+@pytest.mark.parametrize(("count", "large", "pages"), [(35, False, 2), (10, True, 3)])
+def test_a_gallery_in_print_fills_its_pages(open_page, count, large, pages):
+    items = [
+        GalleryItem(image, f"image {row}", "detail") for row, image in enumerate(images(count))
+    ]
+    gallery = Gallery("Images", "", items, large, first=count)
+    tab = open_page(Page("t", "s", "a", "v", "plain", panels=[gallery]))
+    tab.emulate_media(media="print")
+    pdf = tab.pdf(format="A4")
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == pages
+
+
+def test_the_threshold_moves_masks_as_it_moves_boxes(open_page):
+    pairs, thresholds = [(instance_scenes.PREDICTED, instance_scenes.TARGETS)], np.full(2, 0.75)
+    rows = [instance.is_confident(pairs[0][0], thresholds)]
+    overlaps = [instance.mask_overlaps(*pairs[0], instance_scenes.SIZE)]
+    stats = instance.per_image_stats(overlaps, rows)
+    pixels = np.zeros((*instance_scenes.SIZE, 3), np.uint8)
+    panels = instance_panels(
+        stats, ["a.png"], lambda row: pixels, lambda row: pairs[row], CLASSES, thresholds
+    )
+    tab = open_page(Page("t", "s", "a", "v", "plain", panels=panels))
+    worst = tab.locator("section", has=tab.get_by_role("heading", name="Images with the most"))
+    rate = lambda name: tab.locator(f"[data-rate={name}]")  # noqa: E731
+    expect(rate("precision")).to_have_text("100.0%")
+    assert visible(worst, "svg.prediction path") == 2
+    tab.get_by_role("slider").focus()
+    tab.keyboard.press("Home")
+    expect(rate("precision")).to_have_text("66.7%")
+    expect(rate("recall")).to_have_text("66.7%")
+    assert visible(worst, "svg.prediction path") == 3
+    assert worst.get_by_label(re.compile("^class")).count() == 0  # one class is mistaken

@@ -85,7 +85,7 @@ def test_runs_of_different_data_or_splits_are_not_ranked(change, reason, trained
         comparison = fv.compare(order)
         assert [row.run for row in comparison.rows] == list(map(str, order))
         assert comparison.lines()[:2] == [comparison.not_ranked, ""]
-        assert comparison.not_ranked.startswith(f"{reason}: ")
+        assert comparison.not_ranked.startswith(f"{reason}. They are not ranked: ")
     code, out, _ = run_cli("compare", *runs, "--html", tmp_path / "page.html")
     assert code == 0
     assert out.startswith(reason)

@@ -89,3 +89,15 @@ def test_what_has_no_outline_is_drawn_by_its_task():
     image, layers = _square(task, [(IMAGE, nothing)] * 4)
     assert np.array_equal(image[:20, :30], 255 - IMAGE)
     assert layers == []
+
+
+def test_objects_of_all_four_views_are_outlined_however_many_there_are():
+    """Label maps have the smallest type that holds the objects of one image."""
+    ids = np.zeros((40, 40), np.int8)
+    for number in range(64):
+        row, column = divmod(number, 8)
+        ids[4 * row : 4 * row + 3, 4 * column : 4 * column + 3] = number + 1
+    boxes = Boxes(np.tile([0.0, 0, 3, 3], (64, 1)), [0] * 64, size=ids.shape)
+    view = (np.zeros((40, 40, 3), np.uint8), Instances.from_label_map(ids, boxes))
+    _, (layer,) = _square(tasks.find("instance")(CLASSES), [view] * 4)
+    assert sum(shape.path.count("M") for shape in layer.shapes) == 4 * 64

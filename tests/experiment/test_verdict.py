@@ -31,10 +31,10 @@ def test_the_worst_class_is_named_whatever_the_verdict_is(lift, word, monkeypatc
         "lift": {"test": {"accuracy": lift}},
         "steps": 100,
         "epochs": 5.0,
-        "best_epoch": 4.0,
     }
     run = SimpleNamespace(
         data={"leaks": []},
+        curves=[{"step": 10, "valid_loss": 1.0, "valid_accuracy": 0.5}],
         ledger=SimpleNamespace(entries=[None]),
         read_predictions=lambda _: ([], {}),
     )

@@ -59,5 +59,5 @@ def test_the_criterion_in_words():
     assert criterion("valid_map50", falling) == "highest validation mAP50"
     started = [row | {"step": step} for step, row in enumerate(falling)]
     assert criterion("valid_loss", started) == (
-        "lowest validation loss with no lower mAP50 than before training"
+        "lowest validation loss among those whose mAP50 is no lower than before training"
     )

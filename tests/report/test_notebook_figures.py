@@ -85,6 +85,17 @@ def test_titles_never_overlap(columns, name):
         assert not any(one.overlaps(other) for other in boxes[number + 1 :])
 
 
+@pytest.mark.parametrize("letters", [3, 20, 30])
+def test_a_legend_is_as_wide_as_the_figure_at_most(letters):
+    item = GalleryItem(np.zeros((*SIZE, 3), np.uint8), "cat", "1.png")
+    legend = [("n" * letters, (k, k, k)) for k in range(16)]
+    figure = figures.gallery([item] * 4, title="Mistakes", legend=legend)
+    FigureCanvasAgg(figure).draw()
+    (drawn,) = figure.legends
+    extent, whole = drawn.get_window_extent(), figure.bbox
+    assert whole.x0 <= extent.x0 < extent.x1 <= whole.x1
+
+
 def test_of_a_long_id_the_end_is_left():
     item = GalleryItem(np.zeros((*SIZE, 3), np.uint8), "cat", "folder/" * 30 + "last.png")
     title = figures.gallery([item] * 3).axes[0].get_title()

@@ -302,7 +302,8 @@ def test_a_validation_loss_that_is_no_longer_a_number_is_worse_too():
         (RISING, [0.85, 0.86, 0.86, 0.87, 0.87, 0.87], {}),  # more confident, and more often right
         ([0.5, 0.52, 0.51, 0.52, 0.51, 0.52], FALLING, {}),  # hardly rises
         (RISING, [0.85, 0.84, 0.84, 0.84, 0.83, 0.83], {}),  # the metric hardly falls
-        ([0.5, 0.4, 0.8, 0.9, 1.0, 1.1], [0.85, 0.86, *FALLING[2:]], {}),  # the first epoch helped
+        # The first epoch helped.
+        ([0.5, 0.4, 0.8, 0.9, 1.0, 1.1], [0.85, 0.86, *FALLING[2:]], {}),
         (RISING, FALLING, {"before": False}),  # what training began with is not known
     ],
 )
@@ -311,9 +312,17 @@ def test_other_curves_are_not_worse_from_the_start(valid, metric, options):
 
 
 def test_a_model_that_fine_tuning_did_not_improve_gets_no_verdict_on_its_start():
-    (found,) = fine_tuned([0.5, 0.51, 0.52, 0.52, 0.52, 0.52], [0.74] * 6)
-    assert found.name == NONE
-    assert "those that training began with" in found.text
+    for valid, said in (
+        ([0.5, 0.51, 0.52, 0.52, 0.52, 0.52], "loss was lowest before training, 0.5: the model"),
+        (
+            [0.5, 0.49, 0.48, 0.48, 0.48, 0.48],
+            "fell from 0.5 before training to 0.48, but accuracy",
+        ),
+    ):
+        (found,) = fine_tuned(valid, [0.8, 0.78, 0.77, 0.78, 0.79, 0.79])
+        assert found.name == NONE
+        assert said in found.text
+        assert "the weights that training began with" in found.text
 
 
 def test_losses_are_those_of_the_table():

@@ -79,6 +79,8 @@ def _classes(dataset: Dataset[Any], present: Sequence[tuple[int, ...]]) -> Itera
             "An image with several classes counts for each of them."
             if any(len(one) > 1 for one in present)
             else "Each image counts once."
+            if all(present)
+            else "An image without a class is not counted."
         )
         + (
             f" The {data_charts.MAX_BARS} most frequent of {len(dataset.classes):,} classes are "

@@ -95,7 +95,7 @@ def _open_generator(name: str, download: bool) -> Generator:
 
 def label(
     images: Annotated[Path, typer.Argument(metavar="IMAGES", help="A folder of images.")],
-    run: Annotated[str, typer.Option("--with", metavar="RUN", help=MODEL_HELP)],
+    run: Annotated[str, typer.Option("--with", metavar="RUN", help=MODEL_HELP, callback=check_run)],
     out: Annotated[Path, typer.Option(metavar="DST", help="A new folder.")],
     format: Annotated[
         str | None,

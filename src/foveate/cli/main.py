@@ -59,9 +59,10 @@ class _Command(TyperCommand):
         """Parse the command's options."""
         if not ctx.resilient_parsing:  # of the shell's completion
             given = Counter(self.make_parser(ctx).parse_args(args=list(args))[2])
+            asks = any(option.is_eager for option in given)  # for help
             for option, times in given.items():
-                if times > 1 and not (option.multiple or option.is_eager):
-                    raise SettingError("it can be given once", where=max(option.opts, key=len))
+                if times > 1 and not (option.multiple or asks):
+                    raise SettingError("it is given twice", where=max(option.opts, key=len))
         return super().parse_args(ctx, args)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 
 def check_task(task: str | None) -> str | None:
@@ -27,20 +28,34 @@ def check_data(data: str | None) -> str | None:
     return data
 
 
-def check_run(run: Path | str) -> Path | str:
-    """Check that a run or a file is there before torch is imported.
+R = TypeVar("R", Path, str, list[str], list[Path])
+
+
+def check_run(run: R) -> R:
+    """Check that runs are there before torch is imported.
 
     Args:
-        run: Its path, or a foundation model such as clip:DIR.
+        run: The path of a run or of an exported model, a foundation model such as clip:DIR, or
+            several of them.
 
     Raises:
         RunError: There is nothing.
     """
-    if ":" not in str(run) and not Path(run).exists():
-        from foveate.experiment.claim import settings_file
+    for one in run if isinstance(run, list) else [run]:
+        if ":" not in str(one) and not _exists(Path(one)):
+            from foveate.experiment.claim import settings_file
+            from foveate.inference.exported.model import ExportedModel
 
-        settings_file(Path(run))
+            if not ExportedModel.is_one(one):  # of these, `open` says more
+                settings_file(Path(one))
     return run
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # what opens it says why it cannot be read
+        return True
 
 
 def task_names() -> list[str]:

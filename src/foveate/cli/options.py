@@ -222,7 +222,7 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
             raise SettingError(f"KEY=VALUE is expected, got {pair!r}", where="--set")
         name = key.strip().replace("-", "_")
         if name in settings:
-            raise SettingError("it can be given once", where=f"--set {name}")
+            raise SettingError("it is given twice", where=f"--set {name}")
         try:
             settings[name] = yaml.safe_load(value)
         except yaml.YAMLError:
@@ -243,7 +243,9 @@ def chosen_settings(
     for name in (*set_, *weights):
         if name in options or (name in set_ and name in weights):
             raise SettingError(
-                "it can be given once", where=name, remedy="Leave out one of the two options."
+                "it is given twice, by an option of its own and by another one",
+                where=name,
+                remedy="Leave out one of them: --pretrained gives weights, --set what it names.",
             )
     everything = {**settings, **weights, **set_}
     check_names(everything)

@@ -10,11 +10,14 @@ import typer
 
 from foveate.cli.console import ConsoleReporter
 from foveate.cli.inference import open_model
+from foveate.cli.names import check_run
 from foveate.cli.options import MODEL_HELP, Classes, Device, Download
 
 
 def serve(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help=MODEL_HELP)],
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help=MODEL_HELP, callback=check_run)
+    ],
     port: Annotated[int, typer.Option(min=0, max=65_535, help="The port; 0: a free one.")] = 8000,
     host: Annotated[
         str,

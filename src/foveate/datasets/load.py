@@ -72,11 +72,12 @@ def _load(
     path = formats.expand_user(data)
     if _exists(path):
         return catalog.with_metadata(formats.read(path, format, task))
-    check_there(str(data))
     name = str(data)
     if name in builtin.all():
         return builtin.all()[name].read()
-    return catalog.read(catalog.PUBLISHED[name], root, download)
+    if name in catalog.PUBLISHED:
+        return catalog.read(catalog.PUBLISHED[name], root, download)
+    raise _unknown(path)
 
 
 def check_there(data: str) -> None:
@@ -86,9 +87,13 @@ def check_there(data: str) -> None:
         DataError: There is none; the message names the nearest. Addresses are not opened.
     """
     data = remote.local_path(data)
-    path, names = formats.expand_user(data), [*builtin.all(), *catalog.PUBLISHED]
-    if not (shard_lists.is_shard_list(data) or _exists(path) or data in names):
-        raise formats.no_such_path(path, names)
+    path, named = formats.expand_user(data), data in builtin.all() or data in catalog.PUBLISHED
+    if not (shard_lists.is_shard_list(data) or named or _exists(path)):
+        raise _unknown(path)
+
+
+def _unknown(path: Path) -> DataError:
+    return formats.no_such_path(path, [*builtin.all(), *catalog.PUBLISHED])
 
 
 def list_datasets(root: Path | None = None) -> list[CatalogEntry]:

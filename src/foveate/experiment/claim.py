@@ -29,14 +29,18 @@ def settings_file(path: Path) -> Path:
     Raises:
         RunError: There is no run in it.
     """
-    if path.is_file():
+    try:
+        is_file, is_folder = path.is_file(), path.is_dir()
+    except OSError as error:  # a name that is too long, a folder that may not be read
+        raise RunError(f"it cannot be read ({error.strerror})", where=path) from None
+    if is_file:
         raise RunError(
             "the folder of a run is expected, got a file",
             where=path,
             remedy="foveate predict, generate, serve and watch take the file of an exported model; "
             "other commands need its run.",
         )
-    if not path.is_dir():
+    if not is_folder:
         raise RunError(
             "no such run",
             where=path,

@@ -171,14 +171,12 @@ def _differences(runs: Sequence[RunFolder]) -> dict[str, list[str]]:
 
 
 def _not_ranked(runs: Sequence[RunFolder]) -> str:
-    """Why runs are not ranked: what differs, and what follows from it; "" if nothing does."""
+    """What differs, so that runs are not ranked, and why not, in two sentences; or ""."""
     if len({run.data["fingerprint"] for run in runs}) > 1:
-        return (
-            "These runs have different data: they are not ranked, as their metrics do not compare."
-        )
+        return "These runs have different data. They are not ranked: their metrics do not compare."
     if len({run.data["split"]["hash"] for run in runs}) > 1:
         return (
-            "These runs split their data differently: they are not ranked, as their metrics are of "
+            "These runs split their data differently. They are not ranked: their metrics are of "
             "different images."
         )
     return ""

@@ -90,8 +90,8 @@ def write_page(comparison: Comparison, path: Path) -> None:
 def _verdict(comparison: Comparison) -> tuple[str, str, Tone]:
     """Headline, verdict and tone: which run is the best, and whether that is known."""
     if comparison.not_ranked:
-        headline, reason = comparison.not_ranked.split(": ", 1)
-        return f"{headline}.", f"{reason[0].upper()}{reason[1:]}", "careful"
+        headline, _, reason = comparison.not_ranked.partition(". ")
+        return f"{headline}.", reason, "careful"
     best, *others = comparison.rows
     headline = (
         f"{best.run} is the best on the validation split: {display_name(comparison.metric)} "

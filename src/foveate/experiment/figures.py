@@ -52,14 +52,16 @@ def show_mistakes(run: RunFolder, class_name: str | None, n: int) -> Figure:
     items = gallery.items[:n]
     columns = _LARGE_COLUMNS if gallery.large else _COLUMNS
     title = f"{gallery.title}{of_class}, {where}"
-    with_targets = any(shape.colour == TARGET_COLOUR for shape in _shapes(items))
+    drawn = {tuple(shape.colour) for shape in _shapes(items)}
+    with_targets = tuple(TARGET_COLOUR) in drawn
     note = "white: targets, coloured: predictions" if with_targets else ""
-    legend = gallery.legend[:MAX_LEGEND]
+    legend = [one for one in gallery.legend if tuple(one[1]) in drawn][:MAX_LEGEND]
     return figures.gallery(items, columns=columns, title=title, note=note, legend=legend)
 
 
 def _shapes(items: Sequence[GalleryItem]) -> Iterator[Shape]:
-    return (shape for item in items for layer in item.layers for shape in layer.shapes)
+    shown = (layer for item in items for layer in item.layers if layer.shown)
+    return (shape for layer in shown for shape in layer.shapes)
 
 
 def show_samples(

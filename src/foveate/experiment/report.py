@@ -274,7 +274,7 @@ def _reproduction(run: RunFolder, results: Mapping[str, Any]) -> Panel:
     seconds = " · ".join(f"{step} {value:.1f} s" for step, value in results["seconds"].items())
     versions = " · ".join(f"{name} {version}" for name, version in results["versions"].items())
     command = run.settings.command or command_line(run)
-    timed = any(word.partition("=")[0] == "--minutes" for word in command.split())
+    timed = any(word.partition("=")[0] in ("--minutes", "minutes") for word in command.split())
     return Code(
         "Run it again",
         f"{results['hardware']}. {seconds}. {versions}. "

@@ -103,6 +103,7 @@ def _square(task: Task[Any], views: Sequence[View]) -> tuple[Image, list[Layer]]
     if boxes and object_maps:
         numbers, begin = [], 0
         for one, objects in zip(boxes, object_maps, strict=True):
+            objects = objects.astype(np.int64)  # int8 where an image has few objects
             numbers.append(np.where(objects > 0, objects + begin, 0))
             begin += len(one)
         labels = np.concatenate([one.classes for one in boxes])

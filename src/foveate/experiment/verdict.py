@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +13,9 @@ import numpy as np
 from foveate import record_io, tasks
 from foveate.data.dataset import SplitName
 from foveate.experiment.run_folder import RunFolder
+from foveate.metrics.best_weights import best_row
 from foveate.metrics.metric import PerImageStats
-from foveate.metrics.names import display_name, interval, interval_basis
+from foveate.metrics.names import display_name, interval, interval_basis, with_article
 from foveate.report.panels import Tone
 from foveate.tasks.task import Task
 from foveate.wording import count_noun, percent
@@ -112,7 +113,8 @@ def verdict_of(
     context = context_of(results[split][metric], name, baseline["value"])
 
     def verdict(doubt: Doubt) -> Verdict:
-        reason = f"{doubt.reason}{no_training(results) or short_training(results)}"
+        unmoved = no_training(run.curves, task.kept_by)
+        reason = f"{doubt.reason}{unmoved or short_training(results)}"
         doubt = replace(doubt, reason=reason)
         return Verdict("this model", result, context, doubt)
 
@@ -131,9 +133,10 @@ def verdict_of(
     return verdict(Doubt(BELIEVE, reason, "good"))
 
 
-def no_training(results: Mapping[str, Any]) -> str:
+def no_training(rows: Sequence[Mapping[str, Any]], kept_by: str) -> str:
     """A sentence, with a space before it, if training improved nothing; or ""."""
-    if not results["steps"] or results["best_epoch"] > 0:
+    best = best_row(rows, kept_by)
+    if best is None or rows[best]["step"] > 0:
         return ""
     return " Its weights are those of the linear probe that training began with."
 
@@ -178,8 +181,7 @@ def worst_class(task: Task[Any], stats: PerImageStats, overall: float) -> str:
     name = min(known, key=lambda name: known[name])
     if known[name] > overall - FAR_BELOW:
         return ""
-    article = "an" if metric[0] in "AI" else "a"
-    return f" Its worst class is {name!r}, with {article} {metric} of {percent(known[name])}."
+    return f" Its worst class is {name!r}, with {with_article(metric)} of {percent(known[name])}."
 
 
 def doubt_of(

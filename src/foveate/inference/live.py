@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -78,14 +77,13 @@ def show(
         SettingError: There is no such camera, or it was unplugged.
         BadImage: The video cannot be read.
     """
-    images = iter(source)
-    first = next(images)  # a page is announced once there is something to show
     tally, page = Tally(task), LivePage(title)
     try:
-        reporter.info(f"live view: {page.address}  (press Ctrl-C to stop)")
-        on_page(page.address)
         rate, last = 0.0, time.monotonic()
-        for image in itertools.chain([first], images):
+        for image in source:
+            if not tally.images:  # a page is announced once there is something to show
+                reporter.info(f"live view: {page.address}  (press Ctrl-C to stop)")
+                on_page(page.address)
             (prediction,) = predict([image])
             now = time.monotonic()
             rate += (1 / max(now - last, 1e-6) - rate) * (_SMOOTHING if rate else 1)
@@ -100,9 +98,10 @@ def show(
         pass
     finally:
         page.close()
-        for line in tally.lines():
-            reporter.info(line)
-        reporter.info(count_noun(tally.images, "prediction"))
+        if tally.images:
+            for line in tally.lines():
+                reporter.info(line)
+            reporter.info(count_noun(tally.images, "prediction"))
 
 
 def wait() -> None:

@@ -62,4 +62,4 @@ def criterion(kept_by: str, rows: Sequence[Mapping[str, Any]]) -> str:
     if best is None or all(not row[LOSS] < rows[best][LOSS] for row in rows):
         return "lowest validation loss"
     name = display_name(metric_column(rows[best]).removeprefix("valid_"))
-    return f"lowest validation loss with no lower {name} than before training"
+    return f"lowest validation loss among those whose {name} is no lower than before training"

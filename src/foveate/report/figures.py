@@ -24,6 +24,8 @@ _WIDTH = 9.0  # inches of a figure with several images in a row
 _SINGLE_WIDTH = 6.0
 _TITLE_HEIGHT = 0.55  # inches
 _LETTERS_PER_INCH = 12
+_LEGEND_LETTERS_PER_INCH = 9
+_MARK_LETTERS = 6  # that the mark of a colour takes in a legend
 _LINE_HEIGHT = 0.16  # inches of a line of a title
 _MAX_LINES = 3  # of a title
 _MAX_ASPECT = 2.0
@@ -78,7 +80,9 @@ def gallery(
         if legend:
             marks = [Patch(color=f"#{bytes(colour).hex()}") for _, colour in legend]
             names = [charts.shorten(escape_controls(name)) for name, _ in legend]
-            figure.legend(marks, names, loc="outside lower center", ncols=4, frameon=False)
+            longest = max(map(len, names)) + _MARK_LETTERS
+            ncols = max(1, min(4, int(width * columns * _LEGEND_LETTERS_PER_INCH / longest)))
+            figure.legend(marks, names, loc="outside lower center", ncols=ncols, frameon=False)
     return figure
 
 

@@ -144,8 +144,8 @@ def worst_images(
         "The images with the lowest mean IoU. Outlined in magenta: pixels whose prediction differs "
         "from the target. The regions of predictions and targets have switches."
     )
-    legend = [*zip(classes, colours, strict=False)][:MAX_MATRIX_CLASSES]
-    legend.append(("wrong", ERROR_COLOUR))
+    legend = [("wrong", ERROR_COLOUR), *zip(classes, colours, strict=False)]
+    legend = legend[: MAX_MATRIX_CLASSES + 1]
     return Gallery("Images with the lowest IoU", text, items, large=True, legend=legend)
 
 

@@ -213,7 +213,7 @@ for (const cell of all("[data-cell]")) {
   const count = images().length, total = Number(cell.dataset.images ?? count);
   const some = count < total ? `${count} of ${total.toLocaleString("en")} images` : count === 1 ? "an image" : `${count} images`;
   opener.setAttribute("aria-label", `${cell.title || cell.textContent}. Show ${some}`);
-  opener.onclick = () => open(images(), 0, count < total ? `${some} are on this page` : "");
+  opener.onclick = () => open(images(), 0, count < total ? `shown on this page: ${some}` : "");
   cell.append(opener);
 }
 

@@ -107,9 +107,15 @@ def diagnose(
 
 def _unmoved(curves: RunCurves, minutes: float | None) -> Diagnosis:
     """The weights that training began with are still the best ones."""
+    lowest, name = min(curves.valid), display_name(curves.metric)
+    text = f"The validation loss was lowest before training, {curves.shown(curves.best_loss)}"
+    if lowest < curves.best_loss:
+        text = (
+            f"The validation loss fell from {curves.shown(curves.best_loss)} before training to "
+            f"{curves.shown(lowest)}, but {name} stayed below the {curves.kept:.1%} of the start"
+        )
     return unclear(
-        "No weights were better than those that training began with, of a validation loss of "
-        f"{curves.shown(curves.best_loss)}: the model has these.",
+        f"{text}: the model has the weights that training began with.",
         f"{_longer(curves, minutes)} Or let the learning rate be measured (--lr find).",
     )
 

@@ -100,7 +100,7 @@ class RunCurves:
 
     def shown(self, loss: float) -> str:
         """A loss above the floor as the table of the curves shows it."""
-        return f"{loss + self.floor:.3g}"
+        return f"{loss + self.floor:.4g}" if self.floor else f"{loss:.3g}"
 
     @property
     def clear_gap(self) -> bool:

@@ -156,7 +156,7 @@ def mismatch(expected: Mapping[str, Tensor], tensors: Tensors) -> str | None:
         ("is unknown", tensors.keys() - expected.keys()),
     ):
         if names:
-            return f"tensor {min(names)} {what}"
+            return f"tensor {min(names)} {what}: it may be of another version of foveate"
     for name, tensor in expected.items():
         info = tensors[name]
         if (tuple(tensor.shape), tensor.dtype) != (tuple(info.shape), info.dtype):

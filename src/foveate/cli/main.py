@@ -53,16 +53,17 @@ class _Commands(TyperGroup):
 
 
 class _Command(TyperCommand):
-    """A command that takes no option twice: all but the last would be ignored in silence."""
+    """A command that takes one tracker: of two, the first would be ignored in silence.
+
+    Of any other option the last value counts, as in a shell's alias that is overridden.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command's options."""
         if not ctx.resilient_parsing:  # of the shell's completion
             given = Counter(self.make_parser(ctx).parse_args(args=list(args))[2])
-            asks = any(option.is_eager for option in given)  # for help
-            for option, times in given.items():
-                if times > 1 and not (option.multiple or asks):
-                    raise SettingError("it is given twice", where=max(option.opts, key=len))
+            if any(option.name == "log" and times > 1 for option, times in given.items()):
+                raise SettingError("a run has one tracker, and two are given", where="--log")
         return super().parse_args(ctx, args)
 
 

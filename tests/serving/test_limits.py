@@ -306,8 +306,8 @@ def test_a_request_that_could_never_fit_is_refused_at_the_start(limits, message)
         limits.check()
 
 
-def test_the_largest_limits_that_fit_are_taken():
+def test_the_largest_limits_that_fit_are_taken(tmp_path):
     Limits().check()
     Limits(upload=512 * MIB).check()
-    assert "--max-mb" in refused("serve", "run", "--max-mb", 1024)
-    assert "--max-pixels" in refused("serve", "run", "--max-pixels", 10**9)
+    assert "--max-mb" in refused("serve", tmp_path, "--max-mb", 1024)
+    assert "--max-pixels" in refused("serve", tmp_path, "--max-pixels", 10**9)

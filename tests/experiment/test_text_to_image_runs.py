@@ -38,7 +38,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> fv.Run:
         assert "baselines, validation likeness: noise" in said
         code, said, err = run_cli("test", path)
         assert code == 0, err
-        assert "of the generated ones match their caption" in said
+        assert "its own match" in said
     return fv.Run.open(path)
 
 

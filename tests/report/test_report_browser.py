@@ -337,7 +337,7 @@ def test_a_cell_says_of_how_many_images_it_shows_some(open_page):
     tab = open_page(replace(page, panels=[matrix, *page.panels[1:]]))
     tab.get_by_role("button", name=re.compile("Show 2 of 1,021 images")).click()
     dialog = tab.get_by_role("dialog")
-    expect(dialog.locator(".aside")).to_contain_text("2 of 1,021 images are on this page")
+    expect(dialog.locator(".aside")).to_contain_text("shown on this page: 2 of 1,021 images")
     tab.keyboard.press("Escape")
     tab.get_by_role("button", name=re.compile("target dog, predicted cat")).click()
     expect(dialog.locator(".aside")).to_have_text("2.png")

@@ -57,7 +57,7 @@ class TextToImagePresenter(Presenter[Prediction]):
         return (
             f"reaches a likeness of {percent(likeness['value'])} on "
             f"{count_images(likeness, split)}; "
-            f"{percent(accuracy['value'])} of the generated ones match their caption"
+            f"its own match {percent(accuracy['value'])} of captions"
         )
 
     def report_panels(

@@ -36,7 +36,7 @@ class Slow(Predictor):
 
 serving.open_model = lambda *words: Slow()
 server.CLOSING_SECONDS = 0.5
-sys.argv = ["foveate", "serve", "slow", "--port", "0", "--seconds", "1"]
+sys.argv = ["foveate", "serve", ".", "--port", "0", "--seconds", "1"]
 main.main()
 """
 
@@ -59,7 +59,7 @@ def test_it_ends_in_time_and_says_what_was_broken_off():
             out, err = server.communicate(timeout=120)
             assert server.returncode == 0, err
             assert time.monotonic() - start < 60
-            assert "broken off: what slow still computed" in out
+            assert re.search(r"broken off: what \S+ still computed", out)
         finally:
             if server.poll() is None:
                 server.kill()

@@ -22,8 +22,8 @@ def grey(number: int) -> np.ndarray:
 
 def shown(tab) -> int:
     """The grey in the middle of the image that a person sees."""
-    picture = tab.locator("img").screenshot()
-    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("L")).astype(int)
+    screenshot = tab.locator("img").screenshot()
+    pixels = np.asarray(Image.open(io.BytesIO(screenshot)).convert("L")).astype(int)
     return int(pixels[pixels.shape[0] // 2, pixels.shape[1] // 2])
 
 

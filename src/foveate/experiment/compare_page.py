@@ -34,25 +34,9 @@ def write_page(comparison: Comparison, path: Path) -> None:
         StorageError: It cannot be written.
     """
     runs = [RunFolder.open(row.run) for row in comparison.rows]
-    best = comparison.rows[0]
     header, rows = comparison.table()
-    bars = Bars(
-        title_name(comparison.metric),
-        "On the validation split, with 95% confidence intervals.",
-        [
-            Bar(
-                row.run,
-                row.valid["value"],
-                row.valid["low"],
-                row.valid["high"],
-                percent(row.valid["value"]),
-                row is best,
-            )
-            for row in comparison.rows
-        ],
-    )
     order = "" if comparison.not_ranked else "The best on the validation split first."
-    panels: list[Panel] = [] if comparison.not_ranked else [bars]
+    panels: list[Panel] = [] if comparison.not_ranked else [_bars(comparison)]
     panels.append(Table("The runs", order, header, rows, len(header)))
     if comparison.differences:
         names = [f"{number}." for number in range(1, len(runs) + 1)]
@@ -85,6 +69,26 @@ def write_page(comparison: Comparison, path: Path) -> None:
         kind="comparison",
     )
     write_html(page, path)
+
+
+def _bars(comparison: Comparison) -> Bars:
+    """The metric of each run on the validation split, the best one marked."""
+    best = comparison.rows[0]
+    return Bars(
+        title_name(comparison.metric),
+        "On the validation split, with 95% confidence intervals.",
+        [
+            Bar(
+                row.run,
+                row.valid["value"],
+                row.valid["low"],
+                row.valid["high"],
+                percent(row.valid["value"]),
+                row is best,
+            )
+            for row in comparison.rows
+        ],
+    )
 
 
 def _verdict(comparison: Comparison) -> tuple[str, str, Tone]:

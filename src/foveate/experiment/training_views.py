@@ -17,7 +17,7 @@ from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.train import augmentation
 from foveate.ops.masks import resize_nearest
-from foveate.report.drawing import class_colour, to_rgb
+from foveate.report.drawing import Colour, class_colour, to_rgb
 from foveate.report.overlays import Layer, class_map_layer, masks_layer, named_boxes
 from foveate.report.panels import Gallery, GalleryItem
 from foveate.tasks.task import Task
@@ -65,10 +65,15 @@ def training_views(run: RunFolder, prepared: PreparedData | None) -> list[Galler
         image, layers = _square(task, [version[place] for version in versions])
         items.append(GalleryItem(image, task.summary(targets[row]), layers=layers))
     outlined = any(item.layers for item in items)
-    colours = task.colours or [class_colour(k) for k in range(len(task.classes))]
+    colours = _colours(task)
     legend = list(zip(task.classes, colours, strict=False))[:MAX_LEGEND] if outlined else []
     text = describe(policy.to_dict())
     return [Gallery("What training sees", text, items, task.letterbox, legend)]
+
+
+def _colours(task: Task[Any]) -> Sequence[Colour]:
+    """The colour of each class."""
+    return task.colours or [class_colour(k) for k in range(len(task.classes))]
 
 
 def describe(settings: Mapping[str, Any]) -> str:
@@ -92,7 +97,7 @@ def _square(task: Task[Any], views: Sequence[View]) -> tuple[Image, list[Layer]]
     sizes = [(image.shape[0], image.shape[1]) for image in images]
     annotations = [annotation for _, annotation in views]
     if class_maps := _known([one.class_map() for one in annotations]):
-        colours = task.colours or [class_colour(k) for k in range(len(task.classes))]
+        colours = _colours(task)
         class_maps = [np.where(one < len(colours), one, -1) for one in class_maps]
         layer = class_map_layer("target", _join(class_maps, -1), colours, filled=True)
         return _join(_without_padding(images, class_maps), 128), [layer]

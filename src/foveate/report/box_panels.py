@@ -36,6 +36,10 @@ MAX_CURVES = 6
 """Classes with a precision-recall curve: those with the most objects."""
 MIN_DRAWN_SCORE = 0.05
 """Confidence below which a prediction is not on the page, unless it reaches its threshold."""
+_CLOSE_UPS = (
+    "Close-ups of each type of error: the most confident predictions, and the largest boxes that "
+    "were missed. White: target boxes. Coloured: predicted boxes."
+)
 
 
 def box_panels(
@@ -65,7 +69,7 @@ def box_panels(
         *precision_recall_charts(rows, classes, "boxes"),
         threshold_panel(stats, classes, thresholds, "boxes"),
         _error_table(images),
-        _close_ups(images, read_image, classes),
+        close_ups(images, read_image, classes, _CLOSE_UPS),
         worst_images(
             images,
             read_image,
@@ -193,22 +197,8 @@ def mistakes(
     of_class: int | None = None,
 ) -> Gallery:
     """Close-ups of the errors of all classes or of one; the arguments are those of `box_panels`."""
-    return _close_ups(
-        _errors_of_images(stats, ids, classes, thresholds), read_image, classes, of_class
-    )
-
-
-def _close_ups(
-    images: Sequence[ImageErrors],
-    read_image: ReadImage,
-    classes: Sequence[str],
-    of_class: int | None = None,
-) -> Gallery:
-    text = (
-        "Close-ups of each type of error: the most confident predictions, and the largest boxes "
-        "that were missed. White: target boxes. Coloured: predicted boxes."
-    )
-    return close_ups(images, read_image, classes, text, of_class)
+    images = _errors_of_images(stats, ids, classes, thresholds)
+    return close_ups(images, read_image, classes, _CLOSE_UPS, of_class)
 
 
 def _errors_of_images(

@@ -71,6 +71,22 @@ def test_targets_are_outlines_over_the_image_which_stays_as_it_is(name):
     assert (layer.name, layer.size) == ("target", (41, 61))
 
 
+@pytest.mark.parametrize("name", sorted(ANNOTATIONS))
+def test_an_original_without_padding_is_padded_like_its_versions(name):
+    wide = np.pad(IMAGE, ((0, 12), (0, 2), (0, 0)))
+    task = tasks.find(name)(CLASSES)
+    original = ANNOTATIONS[name]()
+    larger = {
+        "detection": lambda: Boxes(original.corners, original.classes, size=(32, 32)),
+        "semantic": lambda: Mask.from_array(np.pad(label_map(), ((0, 12), (0, 2)))),
+    }.get(name, lambda: Instances.from_label_map(np.pad(label_map(), ((0, 12), (0, 2))), boxes()))
+    image, (layer,) = _square(task, [(IMAGE, original), *[(wide, larger())] * 3])
+    assert image.shape == (65, 65, 3)
+    assert np.array_equal(image[:20, :30], IMAGE)
+    assert np.array_equal(image[33:, 33:], wide)
+    assert layer.size == (65, 65)
+
+
 def test_crops_of_another_size_are_scaled_with_their_targets():
     task = tasks.find("detection")(CLASSES)
     half = (IMAGE[::2, ::2], Boxes(boxes().corners / 2, [1], size=(10, 15)))

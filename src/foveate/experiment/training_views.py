@@ -54,8 +54,9 @@ def training_views(run: RunFolder, prepared: PreparedData | None) -> list[Galler
     policy, task = augmentation(run.settings, prepared), prepared.task
     rows = np.unique(np.linspace(0, len(ids) - 1, 4 if task.letterbox else 8).astype(int))
     chosen = [targets[row] for row in rows]
-    images = [pixels[int(row)] for row in rows] if policy.crops_per_image > 1 else pixels[rows]
-    versions = [list(zip(images, chosen, strict=True))]
+    alone = [pixels[int(row)] for row in rows]  # without padding, as large as their targets
+    images = alone if policy.crops_per_image > 1 else pixels[rows]
+    versions = [list(zip(alone, chosen, strict=True))]
     for epoch in range(EPOCHS):
         rng = SampleRNG(sample_keys([ids[row] for row in rows]), run.settings.seed, epoch)
         augmented, moved = policy.batch(images, chosen, rng, 0.0)
@@ -100,7 +101,7 @@ def _square(task: Task[Any], views: Sequence[View]) -> tuple[Image, list[Layer]]
         colours = _colours(task)
         class_maps = [np.where(one < len(colours), one, -1) for one in class_maps]
         layer = class_map_layer("target", _join(class_maps, -1), colours, filled=True)
-        return _join(_without_padding(images, class_maps), 128), [layer]
+        return _join(images, 128), [layer]
     boxes = _known([one.as_boxes() for one in annotations])
     object_maps = _known(
         [one.object_map(size) for one, size in zip(annotations, sizes, strict=True)]
@@ -115,7 +116,7 @@ def _square(task: Task[Any], views: Sequence[View]) -> tuple[Image, list[Layer]]
         every = Boxes(np.zeros((len(labels), 4)), labels)
         colours = [class_colour(int(k)) for k in labels]
         layer = masks_layer("target", _join(numbers, 0), every, colours)
-        return _join(_without_padding(images, object_maps), 128), [layer]
+        return _join(images, 128), [layer]
     if boxes:
         square = _join(images, 128)
         corners = [_moved(*one, sizes) for one in zip(boxes, range(len(boxes)), strict=True)]
@@ -130,26 +131,39 @@ def _known(values: Sequence[T | None]) -> list[T] | None:
     return known if len(known) == len(values) else None
 
 
-def _without_padding(images: Sequence[Image], maps: Sequence[NDArray[np.integer]]) -> list[Image]:
-    """A letterboxed image may be larger than the map of its pixels."""
-    return [image[: one.shape[0], : one.shape[1]] for image, one in zip(images, maps, strict=True)]
-
-
 def _moved(boxes: Boxes, place: int, sizes: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
     """Corners of boxes of one of four images, in their square."""
-    (height, width), (own_height, own_width) = sizes[0], sizes[place]
-    scale = np.array([width / own_width, height / own_height] * 2)
+    (height, width), (own_height, own_width) = _cell(sizes), sizes[place]
+    scale = np.array([width / own_width, height / own_height] * 2) if place else 1.0
     down, across = divmod(place, 2)
     corners: NDArray[np.float64] = boxes.corners * scale
     return corners + [across * (width + 1), down * (height + 1)] * 2
 
 
+def _cell(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Height and width of each of four cells: of the versions if they contain the original."""
+    (height, width), version = sizes[:2]
+    return version if height <= version[0] and width <= version[1] else (height, width)
+
+
 def _join(cells: Sequence[NDArray[Any]], line: int) -> NDArray[Any]:
-    """Four images or maps in a square, as large as the first, with a line between them."""
-    size = (cells[0].shape[0], cells[0].shape[1])
-    scale = resize if cells[0].ndim == 3 else resize_nearest
-    scaled = [one if one.shape[:2] == size else scale(one, size) for one in cells]  # crops
-    margin = ((0, 1), (0, 1), (0, 0))[: cells[0].ndim]
-    padded = [np.pad(one, margin, constant_values=line) for one in scaled]
+    """Four images or maps in a square, with a line between them.
+
+    The first is padded like the others, which are padded if they are larger. Smaller ones are
+    crops of it, and scaled to its size.
+    """
+    first, *others = cells
+    height, width = _cell([(one.shape[0], one.shape[1]) for one in cells])
+    scale = resize if first.ndim == 3 else resize_nearest
+    below, right = height - first.shape[0], width - first.shape[1]
+    other = ((0, 0),) * (first.ndim - 2)
+    scaled = [
+        np.pad(first, ((0, below), (0, right), *other), constant_values=line),
+        *(
+            one if one.shape[:2] == (height, width) else scale(one, (height, width))
+            for one in others
+        ),
+    ]
+    padded = [np.pad(one, ((0, 1), (0, 1), *other), constant_values=line) for one in scaled]
     rows = [np.concatenate(padded[:2], axis=1), np.concatenate(padded[2:], axis=1)]
     return np.concatenate(rows)[:-1, :-1]

@@ -7,6 +7,7 @@ start is rank 0 of one; torch is not imported for it.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ rank that ends is noticed at once, as its connections close."""
 _BACKENDS = {"cuda": "cpu:gloo,cuda:nccl", "xpu": "cpu:gloo,xpu:xccl"}
 
 
+_first_ranks: list[int] = []
+"""The first rank of each machine."""
 _groups = count()
 """Numbers of the connections of this process. The addresses of each are a part of the store, which
 outlives them, and the processes themselves if they are started again."""
@@ -75,6 +78,26 @@ def rank() -> int:
     return 0 if dist is None else int(dist.get_rank())
 
 
+def first_ranks() -> list[int]:
+    """The first rank of each machine, in order; [0] for a single process."""
+    return list(_first_ranks) if size() > 1 else [0]
+
+
+def machine() -> int:
+    """Number of this process's machine, counted from 0. Each has ranks that follow each other."""
+    return sum(first <= rank() for first in first_ranks()) - 1
+
+
+def reachable_host() -> str:
+    """The name or the address by which the other machines reach this one."""
+    main, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    if is_main():
+        return main
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((main, port))  # sends nothing: it chooses the interface
+        return str(probe.getsockname()[0])
+
+
 def is_main() -> bool:
     """Whether this process writes files and reports: it is the only one, or rank 0."""
     return rank() == 0
@@ -118,8 +141,9 @@ def connected(device: torch.device | None = None) -> Iterator[None]:
             remedy="Check that every machine reaches MASTER_ADDR, and that MASTER_PORT is free.",
         ) from None
     try:
+        _first_ranks[:] = [rank for rank, local in enumerate(gather(local_rank())) if local == 0]
         yield
-    except (dist.DistError, RuntimeError) as error:
+    except (dist.DistError, RuntimeError, ConnectionError) as error:
         if not is_lost_connection(error):
             raise
         raise RunError(

@@ -12,12 +12,13 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from foveate import load
 from foveate.data.dataset import Dataset
 from foveate.datasets import remote, shard_lists
-from foveate.errors import DataError, StorageError
+from foveate.errors import BadImage, DataError, StorageError
 from helpers.tars import Files, ids, png, tar
 
 
@@ -105,7 +106,16 @@ class Handler(SimpleHTTPRequestHandler):
             self.wfile.write(b"x" * 10)
             return
         place = Path(self.translate_path(self.path))
-        if not server.tags:
+        part = self.headers["Range"]
+        if server.ranges and part and place.is_file():
+            first, last = map(int, part.removeprefix("bytes=").split("-"))
+            content = place.read_bytes()[first : last + 1]
+            server.sent_bytes += len(content)
+            self.send_response(206)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+        elif not server.tags:
             super().do_GET()
         elif not place.is_file():
             self.send_error(404)
@@ -133,6 +143,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         ("127.0.0.1", 0), partial(Handler, directory=str(tmp_path / "site"))
     )
     server.asked, server.sent, server.tags, server.cut = [], [], False, False
+    server.ranges, server.sent_bytes = False, 0
     server.site = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -289,3 +300,48 @@ def test_a_path_is_no_address() -> None:
     for text in ("C:/x.tar", "C:\\x.tar", "file:///x.tar", "x.tar", "/a//b.tar"):
         assert not remote.is_address(text)
     assert remote.file_name("https://h/a%20b/c%20d.tar?x=/y.tar#z") == "c d.tar"
+
+
+def remove_fetched(folder: Path) -> None:
+    for file in folder.rglob("*.tar"):
+        file.unlink()
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_images_of_shards_that_another_machine_fetched_are_read_from_the_address(
+    tmp_path: Path, served: Any, ranges: bool
+) -> None:
+    shards(tmp_path / "site", "x-0.tar", "x-1.tar")
+    data = load(f"{served.site}/x-{{0..1}}.tar")
+    images = [sample.source.read() for sample in data]
+    remove_fetched(tmp_path / "cache")
+    served.ranges, before = ranges, served.sent_bytes
+    for sample, image in zip(data, images, strict=True):
+        assert np.array_equal(sample.source.read(), image)
+    if ranges:
+        assert served.sent_bytes - before == sum(one.source.member.size for one in data)
+    remove_fetched(tmp_path / "site")
+    with pytest.raises(BadImage, match="404") as error:
+        data[0].source.read()
+    assert str(error.value.where).startswith(f"{served.site}/x-0.tar")
+    served.shutdown()
+    served.server_close()
+    with pytest.raises(BadImage, match="the shard cannot be read"):
+        data[0].source.read()
+
+
+def test_images_of_shards_in_a_store_are_read_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / "cache"))
+    shards(tmp_path, "x-0.tar")
+    fsspec.filesystem("memory").pipe_file("/parts/x-0.tar", (tmp_path / "x-0.tar").read_bytes())
+    data = load("memory://parts/x-0.tar")
+    images = [sample.source.read() for sample in data]
+    remove_fetched(tmp_path / "cache")
+    for sample, image in zip(data, images, strict=True):
+        assert np.array_equal(sample.source.read(), image)
+    fsspec.filesystem("memory").rm("/parts/x-0.tar")
+    with pytest.raises(BadImage, match="the shard cannot be read"):
+        data[0].source.read()

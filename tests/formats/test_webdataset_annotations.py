@@ -165,7 +165,7 @@ def test_a_bad_annotation_is_named_with_its_shard(
 def test_an_annotation_of_absurd_length_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webdataset, "_MAX_ANNOTATION_BYTES", 10)
+    monkeypatch.setattr(webdataset.listing, "_MAX_ANNOTATION_BYTES", 10)
     path = tar(tmp_path / "x.tar", {**TWO, "c.png": IMAGE, "c.cls": " " * 10 + "1"})
     assert refused(path, "at most 10 bytes", "'c.cls' has 11").where == path
 

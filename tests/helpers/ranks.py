@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def _on_rank(rank: int, size: int, port: int, function: Callable[..., Any], args: Any) -> Any:
+def _on_rank(
+    rank: int, local: int, size: int, port: int, function: Callable[..., Any], args: Any
+) -> Any:
     os.environ |= {
         "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
+        "LOCAL_RANK": str(local),
         "WORLD_SIZE": str(size),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
@@ -37,11 +39,26 @@ def _on_rank(rank: int, size: int, port: int, function: Callable[..., Any], args
         return function(*args)
 
 
-def on_ranks(size: int, function: Callable[..., Any], *args: Any) -> list[Any]:
-    """What a function of a module returns on each of `size` connected ranks."""
+def on_ranks(
+    size: int,
+    function: Callable[..., Any],
+    *args: Any,
+    local_ranks: Sequence[int] | None = None,
+) -> list[Any]:
+    """What a function of a module returns on each of `size` connected ranks.
+
+    Args:
+        size: Number of ranks.
+        function: The function.
+        *args: What it is called with.
+        local_ranks: Number of each rank on its machine; by default there is one machine.
+    """
     port, spawn = free_port(), multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(size, mp_context=spawn) as pool:
-        jobs = [pool.submit(_on_rank, rank, size, port, function, args) for rank in range(size)]
+        jobs = [
+            pool.submit(_on_rank, rank, local, size, port, function, args)
+            for rank, local in enumerate(local_ranks or range(size))
+        ]
         return [job.result(timeout=300) for job in jobs]
 
 

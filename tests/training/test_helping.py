@@ -47,7 +47,37 @@ def test_every_rank_has_its_turns_and_results_come_in_order(size):
     assert others == ["done"] * (size - 1)
 
 
+def whole(items, add):
+    return [(item + add, processes.rank()) for item in items]
+
+
+def on_machines_of():
+    """What machines give for six items, for one, and for none, and what rank 0 does itself."""
+    if not processes.is_main():
+        return helping.wait_and_help()
+    with helping.helped():
+        machines = helping.machines()
+        found = [helping.on_machines(whole, list(range(count)), 10) for count in (6, 1, 0)]
+        own = helping.on_machines(whole, [1, 2], 0, here=lambda items, add: "here")
+    processes.broadcast("done")
+    return machines, found, own
+
+
+@pytest.mark.slow
+def test_the_first_process_of_each_machine_has_items_that_follow_each_other():
+    # Two processes on the first machine, one on each of two others.
+    (machines, found, own), *others = on_ranks(4, on_machines_of, local_ranks=[0, 1, 0, 0])
+    assert machines == 3
+    assert found[0] == [[(10, 0), (11, 0)], [(12, 2), (13, 2)], [(14, 3), (15, 3)]]
+    assert found[1] == [[(10, 0)], None, None]
+    assert found[2] == [None, None, None]
+    assert own == ["here", [(2, 2)], None]
+    assert others == ["done"] * 3
+
+
 def test_one_process_does_all_itself():
     with helping.helped():
         assert helping.helpers() == 1
         assert list(helping.in_turns(ranks_of, "ab")) == [("a", 0), ("b", 0)]
+        assert helping.machines() == 1
+        assert helping.on_machines(whole, [1, 2], 10) == [[(11, 0), (12, 0)]]

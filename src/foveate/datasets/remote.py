@@ -50,8 +50,12 @@ def local_path(data: str) -> str:
 
 def cache_folder(address: str) -> Path:
     """Return the folder in the cache for the files of an address."""
-    key = hashlib.sha256(address.encode()).hexdigest()[:16]
-    return store.root().with_name("remote") / key
+    return fetched_folder(hashlib.sha256(address.encode()).hexdigest()[:16])
+
+
+def fetched_folder(name: str) -> Path:
+    """Return the folder of this name in the cache of this machine, see `cache_folder`."""
+    return store.root().with_name("remote") / name
 
 
 def file_name(address: str) -> str:
@@ -98,6 +102,39 @@ def fetch(address: str, folder: Path, notes: list[str], *, needed: bool = True) 
     return place
 
 
+def read_part(address: str, offset: int, size: int) -> bytes:
+    """Read some bytes of a file at an address, without fetching the rest where that can be.
+
+    Args:
+        address: Its address.
+        offset: The first byte.
+        size: Number of bytes.
+
+    Raises:
+        OSError: They cannot be read.
+    """
+    try:
+        if address.partition("://")[0].lower() not in _WEB:
+            system, path = _open_store(address)
+            with system.open(path, "rb") as file:
+                file.seek(offset)
+                return bytes(file.read(size))
+        wanted = {"User-Agent": "foveate", "Range": f"bytes={offset}-{offset + size - 1}"}
+        with urlopen(Request(_quoted(address), headers=wanted), timeout=_TIMEOUT) as answer:
+            skipped = offset if answer.status != 206 else 0  # the server sends the whole file
+            while skipped > 0:
+                chunk = answer.read(min(skipped, _CHUNK))
+                if not chunk:
+                    break
+                skipped -= len(chunk)
+            return bytes(answer.read(size))
+    except HTTPError as error:
+        error.close()  # it holds the connection
+        raise OSError(f"the server says {error.code} {error.reason}") from None
+    except (FoveateError, HTTPException, ValueError) as error:
+        raise OSError(str(error)) from None
+
+
 def _fetch_web(address: str, place: Path, known: dict[str, Any]) -> None:
     """Fetch a file over HTTP or HTTPS."""
     headers = {"User-Agent": "foveate"}
@@ -105,10 +142,8 @@ def _fetch_web(address: str, place: Path, known: dict[str, Any]) -> None:
         headers["If-None-Match"] = known["etag"]
     if known.get("modified"):
         headers["If-Modified-Since"] = known["modified"]
-    # Blanks and letters beyond ASCII are quoted, what is quoted already stays.
-    url = quote(address, safe="%/:=&?~#+!$,;'@()*[]")
     try:
-        with urlopen(Request(url, headers=headers), timeout=_TIMEOUT) as answer:
+        with urlopen(Request(_quoted(address), headers=headers), timeout=_TIMEOUT) as answer:
             size = answer.headers["Content-Length"]
             record = {
                 "address": address,
@@ -131,8 +166,13 @@ def _fetch_web(address: str, place: Path, known: dict[str, Any]) -> None:
     atomic_io.write_json(_record_file(place), record)
 
 
-def _fetch_other(address: str, place: Path, known: dict[str, Any]) -> None:
-    """Fetch a file from a store that fsspec knows."""
+def _quoted(address: str) -> str:
+    """The address with blanks and letters beyond ASCII quoted; what is quoted already stays."""
+    return quote(address, safe="%/:=&?~#+!$,;'@()*[]")
+
+
+def _open_store(address: str) -> tuple[Any, str]:
+    """The store that fsspec knows for an address, and the path in it."""
     try:
         from fsspec.core import url_to_fs
     except ImportError:
@@ -141,8 +181,14 @@ def _fetch_other(address: str, place: Path, known: dict[str, Any]) -> None:
             where=address,
             remedy="Install it: pip install 'foveate[remote]'",
         ) from None
+    system, path = url_to_fs(address)
+    return system, path
+
+
+def _fetch_other(address: str, place: Path, known: dict[str, Any]) -> None:
+    """Fetch a file from a store that fsspec knows."""
     try:
-        system, path = url_to_fs(address)
+        system, path = _open_store(address)
         info = system.info(path)
         tag = (
             info.get("ETag") or info.get("etag") or info.get("LastModified") or info.get("created")

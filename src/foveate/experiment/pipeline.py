@@ -75,7 +75,8 @@ def train(
     with preserved_torch_state(), ranks.connected(settings.get("device")):
         if not processes.is_main():
             return ranks.join_training(settings.get("device"), data)
-        dataset, resolved = define(data, settings, download)  # 1. define
+        with helping.helped():
+            dataset, resolved = define(data, settings, download)  # 1. define
         path = Path(out) if out is not None else None
         try:
             return _train(data, dataset, path, resolved, reporter, clock)
@@ -164,9 +165,9 @@ def _collect_to_report(
             run.restart()
             if data is not None:
                 move(run, data)
-            if dataset is None:
-                dataset = load_again(run)
             with helping.helped():
+                if dataset is None:
+                    dataset = load_again(run)
                 prepared = collect(run, dataset, reporter, clock.began)  # 2. collect, 3. split
         ranks.announce(run, prepared, resume=resume)
         clock.lap("collect")
@@ -198,6 +199,7 @@ def define(
         download=download,
         format=settings.data_format,
         task=values.get("task"),
+        on_machines=helping.on_machines,
     )
     task = tasks.find(values.get("task") or task_views.infer_task(dataset, tasks.all()))
     settings = Settings.of(**{**task.default_settings, **values, "task": task.name})

@@ -14,6 +14,7 @@ from foveate.audit import LEAK, UNUSABLE, Audit, audit
 from foveate.data import depth, task_views
 from foveate.data.cache import decoding
 from foveate.data.cache.encoded import QUALITY, Encoding
+from foveate.data.cache.workers import DecodeSpec
 from foveate.data.dataset import SPLITS, Dataset, Sample, Skipped
 from foveate.data.image_reading import ImageReading
 from foveate.data.natural_size import natural_size
@@ -22,6 +23,7 @@ from foveate.data.split.rare_classes import Handled
 from foveate.data.unique_ids import check_unique_ids
 from foveate.datasets.load import list_datasets, load
 from foveate.errors import DataChanged, DataError
+from foveate.experiment import spread
 from foveate.experiment.affordable_size import affordable_size
 from foveate.experiment.prepared_data import PreparedData, first_finding
 from foveate.experiment.run_folder import RunFolder
@@ -30,6 +32,7 @@ from foveate.experiment.split import make_split, with_groups, with_rare_classes
 from foveate.progress import Reporter
 from foveate.settings import MAX_SIZE, Settings
 from foveate.tasks.task import Task
+from foveate.training import helping
 
 MAX_SKIPPED = 0.05
 """Share of unreadable images above which a run is refused, without --allow-skipped."""
@@ -126,6 +129,7 @@ def load_again(run: RunFolder) -> Dataset[Any]:
             root=Path(settings.root) if settings.root else None,
             format=settings.data_format,
             task=settings.task,
+            on_machines=helping.on_machines,
         )
     except DataError as error:
         known = [one.name for one in list_datasets()]
@@ -146,8 +150,15 @@ def _holds_something(path: Path) -> bool:
         return True
 
 
-def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
+def reopen(
+    run: RunFolder, reporter: Reporter, images: decoding.DecodedImages[Any] | None = None
+) -> PreparedData:
     """Prepare the data of an existing run again, from its origin.
+
+    Args:
+        run: The run.
+        reporter: Receives the progress.
+        images: The decoded images, if machines share them; else they are read.
 
     Raises:
         DataChanged: The data has changed since the run began.
@@ -155,15 +166,8 @@ def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
         DataError: The data cannot be read.
     """
     settings, record = run.settings, run.data
-    dataset = load_again(run)
-    handled = with_rare_classes(task_views.for_task(dataset, settings.task), settings)
-    dataset = handled.dataset
-    task = tasks.find(settings.task)(dataset.classes)
-    if settings.size is None:  # collect has resolved it
-        raise record_io.damaged(run.path / "config.yaml", "size: a number is expected")
-    dataset = depth.with_reading(dataset, ImageReading.of(settings))
-    images = _decode(task, dataset, settings.size, 1.0, reporter, record.get("encoding", "raw"))
-    images = _with_left_out(images, handled)
+    images = images or _read_again(run, reporter)
+    task = tasks.find(settings.task)(images.dataset.classes)
     path = run.path / "split.csv"
     rows = file.read(path)
     file.check_unchanged(rows, record["split"], path)
@@ -178,6 +182,19 @@ def reopen(run: RunFolder, reporter: Reporter) -> PreparedData:
     return prepared
 
 
+def _read_again(run: RunFolder, reporter: Reporter) -> decoding.DecodedImages[Any]:
+    settings, encoding = run.settings, run.data.get("encoding", "raw")
+    dataset = load_again(run)
+    handled = with_rare_classes(task_views.for_task(dataset, settings.task), settings)
+    dataset = handled.dataset
+    task = tasks.find(settings.task)(dataset.classes)
+    if settings.size is None:  # collect has resolved it
+        raise record_io.damaged(run.path / "config.yaml", "size: a number is expected")
+    dataset = depth.with_reading(dataset, ImageReading.of(settings))
+    images = _decode(task, dataset, settings.size, 1.0, reporter, encoding)
+    return _with_left_out(images, handled)
+
+
 def _decode(
     task: Task[Any],
     dataset: Dataset[Any],
@@ -190,9 +207,13 @@ def _decode(
 
     A run is resumed with the encoding that it began with, whatever the cache may take by then.
     """
+    usable = _with_usable_targets(task, dataset)
+    spec = DecodeSpec(size, letterbox=task.letterbox, encoding=encoding)
+    if (images := spread.decode(usable, spec, max_skipped, reporter)) is not None:
+        return images
     with reporter.bar("reading images", len(dataset)) as bar:
         return decoding.decode(
-            _with_usable_targets(task, dataset),
+            usable,
             size,
             letterbox=task.letterbox,
             encoding=encoding,

@@ -16,10 +16,12 @@ from pathlib import Path
 from foveate import processes
 from foveate.data.dataset import Dataset, SplitName
 from foveate.errors import Interrupted, RunError
+from foveate.experiment import spread
 from foveate.experiment.data_place import Place, move
 from foveate.experiment.prepare import reopen
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
+from foveate.experiment.spread import SpreadImages
 from foveate.experiment.train import learn
 from foveate.progress import NullReporter
 from foveate.tasks.capabilities import with_prompts
@@ -49,7 +51,10 @@ def connected(device: str | None) -> Iterator[None]:
     with processes.connected(found):
         versions = {f"the version of {name}": version(name) for name in _PACKAGES}
         processes.check_equal({**versions, "the kind of device": found.type})
-        yield
+        try:
+            yield
+        finally:
+            spread.close()
 
 
 @contextmanager
@@ -79,12 +84,13 @@ def announce(run: RunFolder, prepared: PreparedData | None, *, resume: bool = Fa
         prepared: Its data; None if there is nothing to join.
         resume: Whether training goes on from a checkpoint.
     """
-    processes.broadcast((str(run.path.absolute()), prepared is not None, resume))
+    images = None if prepared is None else SpreadImages.of(prepared.images)
+    processes.broadcast((str(run.path.absolute()), prepared is not None, resume, images))
 
 
 def _joined(device: str | None, data: Place | None) -> tuple[RunFolder, PreparedData | None, bool]:
     """The run that rank 0 announces, its data as this rank finds it, and whether it goes on."""
-    path, has_work, resume = helping.wait_and_help()
+    path, has_work, resume, images = helping.wait_and_help()
     if not Path(path).is_dir():
         raise RunError(
             f"rank {processes.rank()} does not find the run folder",
@@ -97,7 +103,7 @@ def _joined(device: str | None, data: Place | None) -> tuple[RunFolder, Prepared
         return run, None, resume
     if isinstance(data, Dataset):
         move(run, data)
-    return run, reopen(run, NullReporter()), resume
+    return run, reopen(run, NullReporter(), None if images is None else images.opened()), resume
 
 
 def join_training(device: str | None, data: Place | None) -> RunFolder:
@@ -131,6 +137,7 @@ def join_test(run: RunFolder, data: Place | None) -> None:
     if prepared is not None:
         helping.wait_and_help()
         predict_split(run, prepared, "test")
+        processes.wait()
 
 
 def predict_split(run: RunFolder, prepared: PreparedData, split: SplitName) -> list[object]:

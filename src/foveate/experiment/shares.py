@@ -37,7 +37,7 @@ def read_images(sources: Sequence[Source], spec: DecodeSpec) -> Generator[Chunk]
     if helping.helpers() == 1 or not workers.can_travel(chunks):
         yield from workers.read_all(sources, spec)
         return
-    items = [(chunk, _sizes(chunk)) for chunk in chunks]
+    items = [(chunk, file_sizes(chunk)) for chunk in chunks]
     # This generator's end must be that of the other, which tells the other ranks.
     found = helping.in_turns(_read_own, items, spec)
     try:
@@ -54,11 +54,11 @@ def _read_own(
     own = cores() // processes.size_here()
     chunks = workers.read_chunks([sources for sources, _ in items], spec, own)
     for (sources, sizes), chunk in zip(items, chunks, strict=True):
-        yield chunk if not chunk.bad and _sizes(sources) == sizes else None
+        yield chunk if not chunk.bad and file_sizes(sources) == sizes else None
 
 
-def _sizes(sources: Sequence[Any]) -> list[int]:
-    """Bytes of the file of each image; -1 where there is none."""
+def file_sizes(sources: Sequence[Any]) -> list[int]:
+    """The bytes of the file of each image; -1 where there is none."""
     return [_size(source.path) for source in sources]
 
 

@@ -103,6 +103,7 @@ def _open_test(
     run.ledger.complete(run.weights_digest(), result)
     run.save_results(results)
     write_report(run, prepared)
+    processes.wait()
     return cast(dict[str, Any], result["metrics"])
 
 

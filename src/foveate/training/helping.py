@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 import torch.distributed as dist
 
@@ -94,6 +95,48 @@ def in_turns(work: Callable[..., Iterator[R]], items: Sequence[T], *args: Any) -
             if number % ranks:
                 _receive(number % ranks)
         raise
+
+
+def machines() -> int:
+    """Number of machines that can share work now, with this one."""
+    return len(processes.first_ranks()) if _others_wait else 1
+
+
+def on_machines(
+    work: Callable[..., R],
+    items: Sequence[T],
+    /,
+    *args: Any,
+    here: Callable[..., R] | None = None,
+) -> list[R | None]:
+    """Do something with items that follow each other on each machine, by its first process.
+
+    Args:
+        work: A function of a module, from some of the items, and `args`, to a result.
+        items: In order; each machine gets as many as others, or one more.
+        *args: What else it needs.
+        here: Does the same for this machine; by default `work`.
+
+    Returns:
+        What each machine gives, in order; None where it had no items.
+    """
+    here, firsts = here or work, processes.first_ranks() if machines() > 1 else [0]
+    ends = np.cumsum([len(part) for part in np.array_split(np.arange(len(items)), len(firsts))])
+    parts = [items[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    if len(firsts) == 1:
+        return [here(items, *args) if len(items) else None]
+    processes.broadcast(_Job(_on_machine, (work, args)))
+    for rank in range(1, processes.size()):
+        _send(parts[firsts.index(rank)] if rank in firsts else [], rank)
+    found: list[R | None] = [here(parts[0], *args) if len(parts[0]) else None]
+    for rank, part in zip(firsts[1:], parts[1:], strict=True):
+        found.append(_receive(rank) if len(part) else None)
+    return found
+
+
+def _on_machine(items: Sequence[Any], work: Callable[..., R], args: tuple[Any, ...]) -> Iterator[R]:
+    if len(items):
+        yield work(items, *args)
 
 
 def _send(value: object, rank: int) -> None:

@@ -143,7 +143,7 @@ def _readable(
         *(Skipped(dataset[index].id, reason) for index, reason in images.skipped.items()),
     )
     samples = [sample for index, sample in enumerate(dataset) if index not in images.skipped]
-    _check_skipped(dataset, skipped, len(samples), max_skipped)
+    check_skipped(dataset, skipped, len(samples), max_skipped)
     digits, length = images.hashes.hex(), 2 * HASH_BYTES
     hashes = tuple(digits[start : start + length] for start in range(0, len(digits), length))
     return replace(dataset, samples=samples, skipped=skipped), hashes
@@ -284,9 +284,14 @@ def _unequal_bands(sample: Sample[Any], bands: int, before: int) -> DataError:
     )
 
 
-def _check_skipped(
+def check_skipped(
     dataset: Dataset[Any], skipped: tuple[Skipped, ...], readable: int, max_skipped: float
 ) -> None:
+    """Check that not too many images are left out.
+
+    Raises:
+        DataError: If they are; with the first of them.
+    """
     total = readable + len(skipped)
     if total and (readable == 0 or len(skipped) > max_skipped * total):
         raise DataError(

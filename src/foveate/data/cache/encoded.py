@@ -20,7 +20,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from foveate.data.cache.pixels import CachedPixels, Pixels, Shape, read_into
+from foveate.data.cache.pixels import Pixels, PixelsInFile, Shape, read_into
 from foveate.data.dataset import Image
 
 Encoding = Literal["raw", "jpeg"]
@@ -107,7 +107,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class EncodedPixels(CachedPixels):
+class EncodedPixels(PixelsInFile):
     """Encoded images in a file: an array of pixels, decoded when it is indexed.
 
     Args:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from foveate.data.cache.encoded import TABLE, EncodedPixels, Encoding, encode_all
 from foveate.data.cache.pixels import (
     CachedPixels,
+    PixelsInFile,
     RawPixels,
     Shape,
     checksums,
@@ -143,7 +144,7 @@ def read(path: Path, *, check_pixels: bool = False) -> CachedImages:
 
 def _pixels(
     path: Path, descriptor: int, begin: int, record: Record, sums: bytes | bytearray
-) -> CachedPixels:
+) -> PixelsInFile:
     if record.encoding == "jpeg":
         table = np.frombuffer(sums, TABLE)
         return EncodedPixels(path, descriptor, begin, record.shape, table)

@@ -1,4 +1,4 @@
-"""Decoded images in a file, read when they are indexed, and checked by CRC-32.
+"""Decoded images that are read when they are indexed; in a file, and checked by CRC-32.
 
 They are not memory-mapped: cutting a mapped file short ends the process that reads it (SIGBUS).
 Each block is checked when it is first read, and once more after any change to the file, which
@@ -32,19 +32,16 @@ _seeking = Lock()  # Windows has no reads at an offset
 
 
 class CachedPixels(ABC):
-    """Square images in a file: an array that is read when it is indexed.
+    """Square images: an array that is read when it is indexed.
 
     Args:
-        path: The file. It is removed when it is found to be damaged.
-        descriptor: Of the file; it is closed with this object.
         shape: (N, S, S, C).
     """
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, path: Path, descriptor: int, shape: Shape):
-        self.path, self.shape, self._descriptor = path, shape, descriptor
-        weakref.finalize(self, os.close, descriptor)
+    def __init__(self, shape: Shape):
+        self.shape = shape
 
     @property
     def nbytes(self) -> int:
@@ -95,16 +92,31 @@ class CachedPixels(ABC):
         return window
 
     @abstractmethod
+    def _read(self, rows: Sequence[int]) -> Pixels:
+        """Read some images: (M, S, S, C)."""
+
+
+class PixelsInFile(CachedPixels):
+    """Images in a file.
+
+    Args:
+        path: The file. It is removed when it is found to be damaged.
+        descriptor: Of the file; it is closed with this object.
+        shape: (N, S, S, C).
+    """
+
+    def __init__(self, path: Path, descriptor: int, shape: Shape):
+        super().__init__(shape)
+        self.path, self._descriptor = path, descriptor
+        weakref.finalize(self, os.close, descriptor)
+
+    @abstractmethod
     def check(self) -> None:
         """Read all images.
 
         Raises:
             DataError: If the file is damaged.
         """
-
-    @abstractmethod
-    def _read(self, rows: Sequence[int]) -> Pixels:
-        """Read some images: (M, S, S, C)."""
 
     def _damaged(self, row: int) -> DataError:
         """Remove the file, so that it is made again, and return the error that says so."""
@@ -123,7 +135,7 @@ class CachedPixels(ABC):
         )
 
 
-class RawPixels(CachedPixels):
+class RawPixels(PixelsInFile):
     """Images in a file as they are.
 
     Args:

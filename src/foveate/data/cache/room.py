@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from foveate.data.cache import store, workers
-from foveate.data.cache.encoded import QUALITY, TABLE, encode
+from foveate.data.cache.encoded import QUALITY, TABLE, Encoding, encode
 from foveate.data.cache.file import HASH_BYTES
 from foveate.data.cache.workers import DecodeSpec
 from foveate.data.dataset import Dataset
@@ -76,6 +76,34 @@ def plan(
     return spec, needed
 
 
+def encoding_of_parts(dataset: Dataset[Any], spec: DecodeSpec, parts: int) -> Encoding | None:
+    """How images are stored of which each machine keeps a part, if one machine cannot keep all.
+
+    Args:
+        dataset: The images.
+        spec: What is made of them. An encoding that it names stays.
+        parts: Number of machines, each with a cache like this one's.
+
+    Returns:
+        The encoding; None if one machine can keep all of them as they are.
+    """
+    if spec.encoding != "jpeg":
+        try:
+            _raw_bytes_that_fit(dataset, spec)
+        except store.NoRoom:
+            try:
+                _raw_bytes_that_fit(dataset, spec, parts)
+                return "raw"
+            except store.NoRoom:
+                return spec.encoding or "jpeg"
+        return None
+    try:
+        store.check_room(_encoded_bytes(dataset, spec))
+    except store.NoRoom:
+        return "jpeg"
+    return None
+
+
 def check_memory(dataset: Dataset[Any], spec: DecodeSpec, reason: str, remedy: str) -> None:
     """Check that decoded images fit into memory.
 
@@ -103,14 +131,14 @@ def check_memory(dataset: Dataset[Any], spec: DecodeSpec, reason: str, remedy: s
         )
 
 
-def _raw_bytes_that_fit(dataset: Dataset[Any], spec: DecodeSpec) -> int:
-    needed = _raw_bytes(dataset, spec.size, spec.channels or 3)
+def _raw_bytes_that_fit(dataset: Dataset[Any], spec: DecodeSpec, parts: int = 1) -> int:
+    needed = _raw_bytes(dataset, spec.size, spec.channels or 3) // parts
     try:
         store.check_room(needed)
     except store.NoRoom:
         if spec.channels is not None or not _seems_grey(dataset):
             raise
-        needed = _raw_bytes(dataset, spec.size, 1)
+        needed = _raw_bytes(dataset, spec.size, 1) // parts
         store.check_room(needed)
     return needed
 

@@ -17,11 +17,11 @@ from __future__ import annotations
 import re
 import tarfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -50,16 +50,21 @@ from foveate.formats.webdataset.annotations import (
     task_of,
     write_annotation,
 )
+from foveate.formats.webdataset.listing import Listing, list_shards
 from foveate.formats.webdataset.samples import (
     ShardSample,
     is_image_suffix,
     key_and_suffix,
-    samples_in,
     with_unique_ids,
 )
-from foveate.formats.webdataset.shards import ShardSource, add_file, iter_members, read_member
+from foveate.formats.webdataset.shards import (
+    Member,
+    MemberSource,
+    ShardSource,
+    add_file,
+    iter_members,
+)
 from foveate.formats.webdataset.writing import image_bytes, unsupported_content
-from foveate.regular_file import open_regular
 from foveate.wording import count_noun
 
 NAME = "webdataset"
@@ -71,7 +76,6 @@ TASKS = tuple(SUFFIXES)
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _NUMBERED = re.compile(r".*[-_]\d{3,}\.(tar|tgz)(\.\w+)?", re.IGNORECASE)
 _MAX_SNIFFED_FILES = 64  # of the first shard
-_MAX_ANNOTATION_BYTES = 1 << 26  # bytes
 _SHARD_SIZE = 1000  # samples
 
 
@@ -124,11 +128,27 @@ def read_shards(shards: list[Path], folder: Path, name: str, origin: Path | str)
         name: The name of the dataset.
         origin: The path that the user gave, which is named if the samples do not fit together.
     """
-    skipped: list[Skipped] = []
-    notes: list[str] = []
-    entries = with_unique_ids(
-        [entry for shard in shards for entry in samples_in(shard, folder, skipped)], folder, notes
-    )
+    return dataset_of(list_shards(shards, folder), folder, name, origin, _local_source)
+
+
+def dataset_of(
+    listing: Listing,
+    folder: Path,
+    name: str,
+    origin: Path | str,
+    source: Callable[[Path, Member], MemberSource],
+) -> Dataset[Any]:
+    """Make a dataset of the samples of shards.
+
+    Args:
+        listing: The samples.
+        folder: The folder that the shards lie in or below, and that may hold classes.txt.
+        name: The name of the dataset.
+        origin: What the user gave, which is named if the samples do not fit together.
+        source: Makes the source of an image in a shard.
+    """
+    skipped, notes = list(listing.skipped), list[str]()
+    entries = with_unique_ids(listing.entries, folder, notes)
     suffixes = Counter(suffix for entry in entries for suffix in entry.files)
     task = _task(entries, suffixes, origin)
     if others := sorted(
@@ -140,12 +160,9 @@ def read_shards(shards: list[Path], folder: Path, name: str, origin: Path | str)
         notes.append(
             printable(f"files in the shards not read: {listed}{', ...' if len(others) > 5 else ''}")
         )
-    samples: list[Sample[Any]] = []
-    for shard, inside in groupby(entries, key=lambda entry: entry.shard):
-        with open_regular(shard) as file:
-            samples += [
-                sample for entry in inside if (sample := _sample(entry, task, file, skipped))
-            ]
+    samples = [
+        sample for entry in entries if (sample := _sample(entry, task, source, skipped)) is not None
+    ]
     if not samples:
         raise DataError(
             "images with annotations are expected in the shards, found none"
@@ -156,6 +173,10 @@ def read_shards(shards: list[Path], folder: Path, name: str, origin: Path | str)
     if task == Label.task:
         require_two_classes(classes, origin)
     return Dataset(name, task, classes, samples, tuple(skipped), origin, notes=tuple(notes))
+
+
+def _local_source(shard: Path, member: Member) -> MemberSource:
+    return ShardSource(shard, member)
 
 
 def write(dataset: Dataset[Any], path: Path) -> None:
@@ -222,14 +243,10 @@ def _has_sample(shard: Path) -> bool:
 
 
 def _task(entries: list[ShardSample], suffixes: Counter[str], origin: Path | str) -> str:
-    """Return the task, judging by the suffixes and the first JSON file."""
-    first = next((entry for entry in entries if "json" in entry.files), None)
-    data = None
-    if first is not None:
-        with open_regular(first.shard) as file:
-            data = _annotation_bytes(first, "json", file)
+    """Return the task of shards, judging by the suffixes and the first JSON file."""
+    first = next((entry for entry in entries if "json" in entry.annotations), None)
     try:
-        return task_of(suffixes, data)
+        return task_of(suffixes, None if first is None else first.annotations["json"])
     except ValueError as error:
         if first is None:
             raise DataError(str(error), where=origin) from None
@@ -237,7 +254,10 @@ def _task(entries: list[ShardSample], suffixes: Counter[str], origin: Path | str
 
 
 def _sample(
-    entry: ShardSample, task: str, file: BinaryIO, skipped: list[Skipped]
+    entry: ShardSample,
+    task: str,
+    source: Callable[[Path, Member], MemberSource],
+    skipped: list[Skipped],
 ) -> Sample[Any] | None:
     """Return a sample with the class numbers of the shard, or None with a line in `skipped`."""
     images = [member for suffix, member in entry.files.items() if is_image_suffix(suffix)]
@@ -248,9 +268,9 @@ def _sample(
         skipped.append(Skipped(entry.id, "the image is empty (0 bytes)"))
         return None
     files = {
-        suffix: _annotation_bytes(entry, suffix, file)
+        suffix: entry.annotations[suffix]
         for suffix in SUFFIXES[task]
-        if suffix in entry.files
+        if suffix in entry.annotations
     }
     try:
         annotation = read_annotation(task, files)
@@ -262,18 +282,7 @@ def _sample(
         expected = " or ".join(f".{suffix}" for suffix in SUFFIXES[task])
         skipped.append(Skipped(entry.id, f"it has no annotation in a {expected} file"))
         return None
-    return Sample(entry.id, ShardSource(entry.shard, images[0]), annotation, None, entry.split)
-
-
-def _annotation_bytes(entry: ShardSample, suffix: str, file: BinaryIO) -> bytes:
-    member = entry.files[suffix]
-    if member.size > _MAX_ANNOTATION_BYTES:
-        raise DataError(
-            f"an annotation of at most {_MAX_ANNOTATION_BYTES:,} bytes is expected, "
-            f"{member.name!r} has {member.size:,}",
-            where=entry.shard,
-        )
-    return read_member(file, member)
+    return Sample(entry.id, source(entry.shard, images[0]), annotation, None, entry.split)
 
 
 def _with_classes(

@@ -25,12 +25,14 @@ class ShardSample:
         shard: The archive.
         split: The split, or None.
         files: The files by suffix.
+        annotations: The bytes of those that annotate, by suffix.
     """
 
     id: str
     shard: Path
     split: SplitName | None
     files: dict[str, Member] = field(default_factory=dict)
+    annotations: dict[str, bytes] = field(default_factory=dict)
 
 
 def samples_in(shard: Path, folder: Path, skipped: list[Skipped]) -> list[ShardSample]:

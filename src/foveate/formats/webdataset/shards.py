@@ -42,19 +42,20 @@ class Member:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class ShardSource:
-    """An image file in an archive.
+class MemberSource:
+    """An image file in an archive, wherever that lies.
 
     Attributes:
-        path: The archive.
         member: The file.
         reading: As of a `FileSource`.
+        where: The archive, as messages name it.
     """
 
-    path: Path
+    __slots__ = ()
+
     member: Member
-    reading: ImageReading = DEFAULT_READING
+    reading: ImageReading
+    where: Path | str
 
     def read(self) -> Image:
         """Return the image: (H, W, C) uint8.
@@ -70,7 +71,7 @@ class ShardSource:
         Raises:
             BadImage: If it cannot be read.
         """
-        return examine_bytes(self.data(), f"{self.path}/{self.member.name}", self.reading)
+        return examine_bytes(self.data(), f"{self.where}/{self.member.name}", self.reading)
 
     def deep_pixels(self) -> DeepPixels | None:
         """Return the image without scaling it to 8 bits; None if it has 8 bits.
@@ -78,7 +79,7 @@ class ShardSource:
         Raises:
             BadImage: If it cannot be read.
         """
-        where = f"{self.path}/{self.member.name}"
+        where = f"{self.where}/{self.member.name}"
         return deep_pixels(io.BytesIO(self.data()), where, self.reading)
 
     @property
@@ -97,17 +98,44 @@ class ShardSource:
                 f"an image of at most {_MAX_IMAGE_BYTES:,} bytes is expected, "
                 f"this one has {self.member.size:,}"
             )
-            raise BadImage(reason, where=f"{self.path}/{self.member.name}")
+            raise BadImage(reason, where=f"{self.where}/{self.member.name}")
         try:
-            with open_regular(self.path) as file:
-                data = read_member(file, self.member)
+            data = self._read()
         except OSError as error:
             raise BadImage(
-                f"the shard cannot be read ({error.strerror or error})", where=self.path
+                f"the shard cannot be read ({error.strerror or error})", where=self.where
             ) from None
         if len(data) < self.member.size:
-            raise BadImage("the shard was cut short after it was read", where=self.path)
+            raise BadImage("the shard was cut short after it was read", where=self.where)
         return data
+
+    def _read(self) -> bytes:
+        """Read the bytes of the file."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSource(MemberSource):
+    """An image file in an archive of this machine.
+
+    Attributes:
+        path: The archive.
+        member: The file.
+        reading: As of a `FileSource`.
+    """
+
+    path: Path
+    member: Member
+    reading: ImageReading = DEFAULT_READING
+
+    @property
+    def where(self) -> Path:  # type: ignore[override]
+        """The archive."""
+        return self.path
+
+    def _read(self) -> bytes:
+        with open_regular(self.path) as file:
+            return read_member(file, self.member)
 
 
 def read_member(file: BinaryIO, member: Member) -> bytes:

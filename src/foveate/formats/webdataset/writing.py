@@ -18,7 +18,7 @@ from foveate.formats._shared.writing import (
     write_image,
 )
 from foveate.formats.webdataset.annotations import Annotation
-from foveate.formats.webdataset.shards import ShardSource
+from foveate.formats.webdataset.shards import MemberSource
 
 
 def unsupported_content(dataset: Dataset[Any]) -> list[str]:
@@ -44,7 +44,7 @@ def unsupported_content(dataset: Dataset[Any]) -> list[str]:
     repeated = {name for name in dataset.classes if dataset.classes.count(name) > 1}
     problems += [f"two classes with the name {name!r}" for name in sorted(repeated)]
     unpacked = replace(
-        dataset, samples=[s for s in samples if not isinstance(s.source, ShardSource)]
+        dataset, samples=[s for s in samples if not isinstance(s.source, MemberSource)]
     )
     return problems + unlistable_names(dataset.classes) + unsavable_images(unpacked)
 
@@ -57,7 +57,7 @@ def image_bytes(sample: Sample[Any], suffix: str, folder: Path) -> tuple[str, by
         suffix: The suffix for an image that is not in a shard already.
         folder: A folder for a temporary file.
     """
-    if isinstance(sample.source, ShardSource):
+    if isinstance(sample.source, MemberSource):
         return sample.source.suffix, sample.source.data()
     file = folder / f"image{suffix}"
     write_image(sample, file)

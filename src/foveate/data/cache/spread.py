@@ -1,0 +1,259 @@
+"""Decoded images of which each machine keeps a share: those of others come over the network.
+
+The first process of a machine answers whoever knows the run's secret. Requests are JSON, answers
+are the bytes of pixels: nothing that arrives is ever run or unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+import weakref
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
+from pathlib import Path
+from threading import Lock, Thread
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.data.cache import file
+from foveate.data.cache.pixels import CachedPixels, Pixels
+from foveate.data.dataset import Image
+from foveate.errors import DataError, FoveateError
+
+_MAX_BYTES = 1 << 26
+"""Bytes of pixels in an answer; each side holds them in memory."""
+
+_LENGTH = struct.Struct("<I")
+
+Window = tuple[int, int, int, int]
+"""The first line, the line after the last, and so the columns."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one machine keeps: images that follow each other.
+
+    Attributes:
+        shape: (N, S, S, C) of its images; C may be 1 where those of others have colours.
+        host: The name or the address of the machine.
+        port: Where its first process answers.
+        path: The file, for the other processes of the machine; None if it is in memory.
+    """
+
+    shape: tuple[int, int, int, int]
+    host: str
+    port: int
+    path: Path | None
+
+
+class SpreadPixels(CachedPixels):
+    """The images of all machines as one array, read when it is indexed. Threads may share it.
+
+    Args:
+        shares: What each machine keeps, in the order of the images.
+        secret: The secret of the run.
+        own: The number of this process's machine.
+        pixels: The images of this machine, if this process has them open.
+    """
+
+    def __init__(
+        self,
+        shares: Sequence[Share],
+        secret: bytes,
+        own: int,
+        pixels: NDArray[np.uint8] | CachedPixels | None = None,
+    ):
+        count, size = sum(share.shape[0] for share in shares), shares[0].shape[1]
+        super().__init__((count, size, size, max(share.shape[3] for share in shares)))
+        self.shares, self.secret = tuple(shares), secret
+        self._ends = np.cumsum([share.shape[0] for share in shares])
+        if pixels is None and (path := shares[own].path) is not None:
+            pixels = file.read(path).pixels
+        self._own, self._pixels = own, pixels
+        self._connections: dict[int, socket.socket] = {}
+        self._lock = Lock()
+        weakref.finalize(self, _close, self._connections)
+
+    def window(self, row: int, top: int, bottom: int, left: int, right: int) -> Image:
+        """Read a part of an image; nothing more is sent."""
+        side = self.shape[1]
+        window = (int(top), min(int(bottom), side), int(left), min(int(right), side))
+        image: Image = self._windows([range(len(self))[row]], window)[0]
+        return image
+
+    def _read(self, rows: Sequence[int]) -> Pixels:
+        side = self.shape[1]
+        return self._windows(rows, (0, side, 0, side))
+
+    def _windows(self, rows: Sequence[int], window: Window) -> Pixels:
+        top, bottom, left, right = window
+        shape = (max(0, bottom - top), max(0, right - left), self.shape[3])
+        found = np.empty((len(rows), *shape), np.uint8)
+        wanted, step = np.asarray(rows, np.int64), max(1, _MAX_BYTES // max(1, found[:1].nbytes))
+        for start in range(0, len(rows), step):
+            self._fill(wanted[start : start + step], window, found[start : start + step])
+        return found
+
+    def _fill(self, rows: NDArray[np.int64], window: Window, out: Pixels) -> None:
+        """Read some windows. All machines are asked before the first answers."""
+        machines = np.searchsorted(self._ends, rows, side="right")
+        own = None if self._pixels is None else self._own
+        asked = [int(one) for one in np.unique(machines) if one != own]
+        places = {one: np.flatnonzero(machines == one) for one in [*asked, self._own]}
+        inside = {
+            one: rows[place] - (self._ends[one] - self.shares[one].shape[0])
+            for one, place in places.items()
+        }
+        with self._lock:
+            try:
+                for one in asked:
+                    self._ask(one, inside[one], window)
+                if self._pixels is not None and len(places[self._own]):
+                    out[places[self._own]] = _cut(self._pixels, inside[self._own], window)
+                for one in asked:  # grey images are repeated over the channels
+                    channels = self.shares[one].shape[3]
+                    answer = np.empty((len(places[one]), *out.shape[1:3], channels), np.uint8)
+                    self._answer(one, answer)
+                    out[places[one]] = answer
+            except BaseException:  # answers that nobody took would be taken for others
+                _close(self._connections)
+                raise
+
+    def _ask(self, machine: int, rows: NDArray[np.int64], window: Window) -> None:
+        try:
+            if machine not in self._connections:
+                share = self.shares[machine]
+                self._connections[machine] = _connect(share.host, share.port, self.secret)
+            request = {"rows": rows.tolist(), "window": window}
+            _send(self._connections[machine], json.dumps(request).encode())
+        except (EOFError, OSError) as error:
+            raise self._lost(machine, error) from None
+
+    def _answer(self, machine: int, out: Pixels) -> None:
+        try:
+            connection = self._connections[machine]
+            if problem := _receive(connection):
+                raise DataError(
+                    problem.decode(), remedy="Give the same command again on all machines."
+                )
+            _receive_into(connection, out.reshape(-1).data)
+        except (EOFError, OSError) as error:
+            raise self._lost(machine, error) from None
+
+    def _lost(self, machine: int, error: Exception) -> ConnectionError:
+        share = self.shares[machine]
+        return ConnectionError(f"Connection closed by {share.host}:{share.port}: {error}")
+
+
+class PixelServer:
+    """Answers the other processes of a run with the pixels of this machine, in threads.
+
+    Args:
+        pixels: The images of this machine.
+        host: The name or the address by which other machines reach this one.
+        secret: The secret of the run.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8] | CachedPixels, host: str, secret: bytes):
+        self._pixels, self._secret = pixels, secret
+        # A name of this machine may lead to itself alone, so all of its addresses are open.
+        local = host in ("127.0.0.1", "localhost")
+        self._socket = socket.create_server((host if local else "", 0))
+        self.port = int(self._socket.getsockname()[1])
+        Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Answer no further process."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits
+        self._socket.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connected, _ = self._socket.accept()
+            except ConnectionError:
+                continue
+            except OSError:  # closed
+                return
+            Thread(target=self._serve, args=(connected,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, suppress(EOFError, OSError, AuthenticationError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with _messages(connection) as messages:
+                deliver_challenge(messages, self._secret)
+                answer_challenge(messages, self._secret)
+            while True:
+                request = json.loads(_receive(connection))
+                try:
+                    rows = np.array(request["rows"], np.int64)
+                    found = _cut(self._pixels, rows, tuple(request["window"]))
+                except FoveateError as error:
+                    _send(connection, str(error).encode())
+                    continue
+                _send(connection, b"")
+                connection.sendall(np.ascontiguousarray(found).reshape(-1).data)
+
+
+def _close(connections: dict[int, socket.socket]) -> None:
+    while connections:
+        connections.popitem()[1].close()
+
+
+def _connect(host: str, port: int, secret: bytes) -> socket.socket:
+    connection = socket.create_connection((host, port))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        with _messages(connection) as messages:
+            answer_challenge(messages, secret)
+            deliver_challenge(messages, secret)
+    except AuthenticationError:
+        connection.close()
+        raise ConnectionError("another program answers there") from None
+    return connection
+
+
+def _messages(connection: socket.socket) -> Connection:
+    """The same connection, for the proof that both ends know the secret."""
+    return Connection(os.dup(connection.fileno()))
+
+
+def _send(connection: socket.socket, message: bytes) -> None:
+    connection.sendall(_LENGTH.pack(len(message)) + message)
+
+
+def _receive(connection: socket.socket) -> bytes:
+    length = bytearray(_LENGTH.size)
+    _receive_into(connection, memoryview(length))
+    message = bytearray(*_LENGTH.unpack(length))
+    _receive_into(connection, memoryview(message))
+    return bytes(message)
+
+
+def _receive_into(connection: socket.socket, out: memoryview) -> None:
+    """Fill `out`: multiprocessing would copy pixels several times."""
+    while out:
+        count = connection.recv_into(out)
+        if not count:
+            raise EOFError("it ended")
+        out = out[count:]
+
+
+def _cut(
+    pixels: NDArray[np.uint8] | CachedPixels, rows: NDArray[np.int64], window: Window
+) -> Pixels:
+    """Windows of some images: (M, h, w, C)."""
+    top, bottom, left, right = window
+    if window == (0, pixels.shape[1], 0, pixels.shape[2]):
+        return pixels[rows]
+    if isinstance(pixels, CachedPixels):
+        return np.stack([pixels.window(int(row), *window) for row in rows])
+    return pixels[rows, top:bottom, left:right]

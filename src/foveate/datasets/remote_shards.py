@@ -1,0 +1,117 @@
+"""WebDataset shards at an address: each machine fetches some of them, and reads of the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from foveate.data.dataset import Dataset
+from foveate.data.image_reading import DEFAULT_READING, ImageReading
+from foveate.datasets import remote
+from foveate.errors import DataError
+from foveate.formats import webdataset
+from foveate.formats._shared.layout import CLASSES_FILE
+from foveate.formats.webdataset.listing import Listing, list_shards
+from foveate.formats.webdataset.shards import Member, MemberSource, read_member
+from foveate.regular_file import open_regular
+
+
+class OnMachines(Protocol):
+    """Does something with some of the items on each machine, in order."""
+
+    def __call__(
+        self, work: Callable[..., Any], items: Sequence[Any], /, *args: Any
+    ) -> list[Any | None]:
+        """Return what each machine gives; None where it had no items."""
+        ...
+
+
+def here(work: Callable[..., Any], items: Sequence[Any], /, *args: Any) -> list[Any]:
+    """One machine does it all."""
+    return [work(items, *args)]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSource(MemberSource):
+    """An image file in an archive at an address.
+
+    Attributes:
+        address: Of the archive.
+        folder: The name of the folder in the cache that it is fetched into.
+        member: The file.
+        reading: As of a `FileSource`.
+    """
+
+    address: str
+    folder: str
+    member: Member
+    reading: ImageReading = DEFAULT_READING
+
+    @property
+    def path(self) -> Path:
+        """Where the archive lies on a machine that has fetched it."""
+        return remote.fetched_folder(self.folder) / remote.file_name(self.address)
+
+    @property
+    def where(self) -> str:  # type: ignore[override]
+        """The address."""
+        return self.address
+
+    def _read(self) -> bytes:
+        try:
+            with open_regular(self.path) as file:
+                return read_member(file, self.member)
+        except FileNotFoundError:
+            return remote.read_part(self.address, self.member.offset, self.member.size)
+
+
+def read(data: str, addresses: list[str], name: str, on_machines: OnMachines) -> Dataset[Any]:
+    """Read the shards at some addresses.
+
+    Args:
+        data: What the user gave.
+        addresses: Of the shards.
+        name: The name of the dataset.
+        on_machines: Deals them out.
+
+    Raises:
+        DataError: They are no shards, or cannot be fetched or read.
+    """
+    names = Counter(map(remote.file_name, addresses))
+    wrong = [one for one in names if not one.lower().endswith(".tar")]
+    if wrong or not names or max(names.values()) > 1:
+        raise DataError(
+            "the address of shards is expected, each with its own name that ends in .tar, "
+            f"got {(wrong or names.most_common(1)[0])[0]!r}",
+            where=data,
+            remedy="An address looks like https://host/data/train-{000..099}.tar. Download other "
+            "data yourself and give its folder.",
+        )
+    place = remote.cache_folder(data)
+    notes, entries, skipped = list[str](), [], []
+    for found in on_machines(_fetch_and_list, addresses, place.name):
+        if found is not None:
+            listing, more = found
+            notes += [note for note in more if note not in notes]
+            entries += [replace(entry, shard=place / entry.shard.name) for entry in listing.entries]
+            skipped += listing.skipped
+    remote.fetch(addresses[0].rpartition("/")[0] + f"/{CLASSES_FILE}", place, [], needed=False)
+    address_of = {remote.file_name(address): address for address in addresses}
+    dataset = webdataset.dataset_of(
+        Listing(entries, skipped),
+        place,
+        name,
+        data,
+        lambda shard, member: RemoteSource(address_of[shard.name], place.name, member),
+    )
+    return replace(dataset, notes=(*notes, *dataset.notes))
+
+
+def _fetch_and_list(addresses: Sequence[str], folder: str) -> tuple[Listing, list[str]]:
+    """Fetch some shards into the cache of this machine; what they hold, and notes."""
+    place, notes = remote.fetched_folder(folder), list[str]()
+    shards = [remote.fetch(address, place, notes) for address in addresses]
+    return list_shards([shard for shard in shards if shard is not None], place), notes

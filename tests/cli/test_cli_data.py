@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
+
+import pytest
 
 from helpers.command_line import refused, run_cli
 
@@ -162,3 +166,20 @@ def test_cached_images_are_listed_and_removed(folder, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     for words in (["cache"], ["cache", "--clear"]):
         assert "the cache cannot be used (Not a directory)" in refused(*words)
+
+
+@pytest.mark.parametrize("rare", ["drop", "train"])
+def test_a_split_says_how_to_train_on_it_and_that_command_runs(folder, tmp_path, rare):
+    for number in range(2):
+        (folder / "rare").mkdir(exist_ok=True)
+        shutil.copy(folder / "red" / f"00{number}.png", folder / "rare" / f"{number}.png")
+    out = tmp_path / "the split.csv"
+    words = ["--out", out, "--rare-classes", rare, "--allow-leak", "--set", "max_pixels=9999"]
+    code, said, err = run_cli("split", folder, *words)
+    assert code == 0, err
+    command = shlex.split(said.partition("Train on it:")[2])
+    assert command[:2] == ["foveate", "train"]
+    assert ("drop" in command) == (rare == "drop")
+    more = ["--epochs", "1", "--allow-leak", "--allow-errors", "--out", tmp_path / "run"]
+    code, said, err = run_cli(*command[1:], *more)
+    assert code == 0, said + err

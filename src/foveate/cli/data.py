@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -137,6 +138,12 @@ def split(
     counts = write_split(dataset, out, reporter, settings, overwrite=overwrite)
     sizes = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     reporter.info(f"{sizes}, written to {out}")
+    words = ["foveate", "train", data, "--split", str(out)]
+    for name, value in {"format": format, "task": task, "root": root}.items():
+        words += [f"--{name}", f"{value}"] if value is not None else []
+    words += ["--rare-classes", "drop"] if rare_classes == "drop" else []
+    words += [word for one in set_ or () for word in ("--set", one)]
+    reporter.info(f"Train on it:  {shlex.join(words)}")
 
 
 def convert(

@@ -30,7 +30,7 @@ from foveate import formats
 from foveate.annotations import Label
 from foveate.audit import audit
 from foveate.data.cache import decoding, encoded, store, workers
-from foveate.data.cache.spread import PixelServer, Share, SpreadPixels
+from foveate.data.cache.spread_pixels import PixelServer, Share, SpreadPixels
 from foveate.data.cache.workers import DecodeSpec
 from foveate.data.dataset import Dataset, Sample
 from foveate.data.image_stats import IMAGE_STATS

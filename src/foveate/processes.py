@@ -83,8 +83,11 @@ def first_ranks() -> list[int]:
     return list(_first_ranks) if size() > 1 else [0]
 
 
-def machine() -> int:
-    """Number of this process's machine, counted from 0. Each has ranks that follow each other."""
+def machine_number() -> int:
+    """Number of this process's machine, counted from 0. Each has ranks that follow each other.
+
+    Where LOCAL_RANK is not set, as in pods of one process each, every rank is a machine.
+    """
     return sum(first <= rank() for first in first_ranks()) - 1
 
 
@@ -93,8 +96,9 @@ def reachable_host() -> str:
     main, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     if is_main():
         return main
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect((main, port))  # sends nothing: it chooses the interface
+    family, _, _, _, address = socket.getaddrinfo(main, port, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect(address)  # sends nothing: it chooses the interface
         return str(probe.getsockname()[0])
 
 
@@ -143,7 +147,7 @@ def connected(device: torch.device | None = None) -> Iterator[None]:
     try:
         _first_ranks[:] = [rank for rank, local in enumerate(gather(local_rank())) if local == 0]
         yield
-    except (dist.DistError, RuntimeError, ConnectionError) as error:
+    except (dist.DistError, RuntimeError) as error:
         if not is_lost_connection(error):
             raise
         raise RunError(

@@ -19,7 +19,7 @@ from foveate import load
 from foveate.data.dataset import Dataset
 from foveate.datasets import remote, shard_lists
 from foveate.errors import BadImage, DataError, StorageError
-from helpers.tars import Files, ids, png, tar
+from helpers.tars import TWO, Files, ids, png, tar
 
 
 def shards(folder: Path, *names: str) -> Path:
@@ -345,3 +345,18 @@ def test_images_of_shards_in_a_store_are_read_in_parts(
     fsspec.filesystem("memory").rm("/parts/x-0.tar")
     with pytest.raises(BadImage, match="the shard cannot be read"):
         data[0].source.read()
+
+
+def test_an_older_archive_of_this_machine_is_not_taken_for_the_one_that_another_fetched(
+    tmp_path: Path, served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards(tmp_path / "site", "x.tar")
+    load(f"{served.site}/x.tar")  # on this machine
+    tar(tmp_path / "site" / "x.tar", {"0-0.png": png(77), "0-0.cls": "1", **TWO})
+    os.utime(tmp_path / "site" / "x.tar", (2e9, 2e9))
+    monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / "another machine"))
+    data = load(f"{served.site}/x.tar")
+    images = {sample.id: sample.source.read() for sample in data}
+    monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / "cache"))
+    for sample in data:
+        assert np.array_equal(sample.source.read(), images[sample.id])

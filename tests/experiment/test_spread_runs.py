@@ -18,7 +18,6 @@ import torch
 
 import foveate as fv
 from foveate.datasets.load import load
-from foveate.errors import DataError
 from foveate.formats import webdataset
 from foveate.training import checkpoint
 from helpers.colour_folder import make_folder
@@ -66,8 +65,13 @@ def test_machines_that_each_keep_a_share_train_test_and_resume_what_one_does(
     assert run.results["valid"] == fv.Run.open(alone).results["valid"]
     assert (run.path / "report.html").stat().st_size > 100_000
 
-    run_machines(caches, "test", "run", folder=tmp_path, cache_gb=FEW)
+    # Two processes on each machine: one of them reads the file of the other.
+    run_machines(caches, "test", "run", folder=tmp_path, cache_gb=FEW, processes=2)
     assert run.results["test"]["accuracy"]["n"] == 9
+    images = (run.path / "report.html").read_text().count("data:image/png")
+    again = run_machines(caches, "train", "--resume", "run", folder=tmp_path, cache_gb=FEW)
+    assert "this run is finished" in again[0].stdout
+    assert (run.path / "report.html").read_text().count("data:image/png") == images > 10
     assert [len(cached(cache)) for cache in caches] == [1, 1]
 
 
@@ -148,14 +152,3 @@ def test_each_machine_fetches_its_own_shards_from_an_address(site: Any, tmp_path
     assert same_bits(one, run)
     images = [(path / "report.html").read_text().count("data:image/png") for path in (one, run)]
     assert images[0] == images[1] > 10
-
-
-def test_a_share_whose_file_is_another_on_its_machine_is_an_error(tmp_path: Path) -> None:
-    from foveate.data.cache.workers import DecodeSpec
-    from foveate.experiment.spread import _decode_share
-
-    samples = load(make_folder(tmp_path / "colours")).samples[:2]
-    dataset = replace(load(tmp_path / "colours"), samples=[])
-    with pytest.raises(DataError, match="has another file here than that of rank 0") as caught:
-        _decode_share([(samples[:1], 5)], dataset, DecodeSpec(16), b"")
-    assert str(samples[0].source.path) in str(caught.value)

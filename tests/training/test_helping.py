@@ -57,8 +57,8 @@ def on_machines_of():
         return helping.wait_and_help()
     with helping.helped():
         machines = helping.machines()
-        found = [helping.on_machines(whole, list(range(count)), 10) for count in (6, 1, 0)]
-        own = helping.on_machines(whole, [1, 2], 0, here=lambda items, add: "here")
+        found = [helping.over_machines(whole, list(range(count)), 10) for count in (7, 1, 0)]
+        own = helping.on_machines(whole, [[1], [2], []], 0, on_this=lambda items, add: "here")
     processes.broadcast("done")
     return machines, found, own
 
@@ -68,8 +68,8 @@ def test_the_first_process_of_each_machine_has_items_that_follow_each_other():
     # Two processes on the first machine, one on each of two others.
     (machines, found, own), *others = on_ranks(4, on_machines_of, local_ranks=[0, 1, 0, 0])
     assert machines == 3
-    assert found[0] == [[(10, 0), (11, 0)], [(12, 2), (13, 2)], [(14, 3), (15, 3)]]
-    assert found[1] == [[(10, 0)], None, None]
+    assert found[0] == [[(10, 0), (11, 0)], [(12, 2), (13, 2)], [(14, 3), (15, 3), (16, 3)]]
+    assert found[1] == [None, None, [(10, 3)]]
     assert found[2] == [None, None, None]
     assert own == ["here", [(2, 2)], None]
     assert others == ["done"] * 3
@@ -80,4 +80,5 @@ def test_one_process_does_all_itself():
         assert helping.helpers() == 1
         assert list(helping.in_turns(ranks_of, "ab")) == [("a", 0), ("b", 0)]
         assert helping.machines() == 1
-        assert helping.on_machines(whole, [1, 2], 10) == [[(11, 0), (12, 0)]]
+        assert helping.over_machines(whole, [1, 2], 10) == [[(11, 0), (12, 0)]]
+        assert helping.over_machines(whole, [], 10) == [None]

@@ -10,7 +10,7 @@ from foveate import formats
 from foveate.data import task_views
 from foveate.data.dataset import Dataset
 from foveate.datasets import builtin, catalog, remote, shard_lists
-from foveate.datasets.remote_shards import OnMachines, here
+from foveate.datasets.remote_shards import OverMachines, on_this_machine
 from foveate.errors import DataError
 
 
@@ -36,7 +36,7 @@ def load(
     download: bool = False,
     format: str | None = None,
     task: str | None = None,
-    on_machines: OnMachines = here,
+    over_machines: OverMachines = on_this_machine,
 ) -> Dataset[Any]:
     """Load a dataset. Nothing is decoded yet; `load(dataset.origin)` gives the same data again.
 
@@ -50,7 +50,7 @@ def load(
         download: Fetch a published dataset that is not found, into the first of those folders.
         format: The format of the path, where it is ambiguous (see `foveate.formats`).
         task: The task that the path is read for, which chooses between formats that fit.
-        on_machines: Has each machine of several fetch some of the shards at an address.
+        over_machines: Has each machine of several fetch some of the shards at an address.
 
     Raises:
         DataError: If the data cannot be found or read.
@@ -58,7 +58,7 @@ def load(
     """
     if isinstance(data, Dataset):
         return data
-    dataset = _load(data, root, download, format, task, on_machines)
+    dataset = _load(data, root, download, format, task, over_machines)
     if task is not None:
         task_views.check_task(dataset, task)
     return dataset
@@ -70,13 +70,13 @@ def _load(
     download: bool,
     format: str | None,
     task: str | None,
-    on_machines: OnMachines,
+    over_machines: OverMachines,
 ) -> Dataset[Any]:
     if not str(data).strip():
         raise DataError("a path or the name of a dataset is expected, got nothing", where="data")
     data = remote.local_path(data) if isinstance(data, str) else data
     if shard_lists.is_shard_list(str(data)):
-        return shard_lists.read(str(data), format, on_machines)
+        return shard_lists.read(str(data), format, over_machines)
     path = formats.expand_user(data)
     if _exists(path):
         return catalog.with_metadata(formats.read(path, format, task))

@@ -116,9 +116,7 @@ def read_part(address: str, offset: int, size: int) -> bytes:
     try:
         if address.partition("://")[0].lower() not in _WEB:
             system, path = _open_store(address)
-            with system.open(path, "rb") as file:
-                file.seek(offset)
-                return bytes(file.read(size))
+            return bytes(system.cat_file(path, offset, offset + size))
         wanted = {"User-Agent": "foveate", "Range": f"bytes={offset}-{offset + size - 1}"}
         with urlopen(Request(_quoted(address), headers=wanted), timeout=_TIMEOUT) as answer:
             skipped = offset if answer.status != 206 else 0  # the server sends the whole file
@@ -131,8 +129,14 @@ def read_part(address: str, offset: int, size: int) -> bytes:
     except HTTPError as error:
         error.close()  # it holds the connection
         raise OSError(f"the server says {error.code} {error.reason}") from None
-    except (FoveateError, HTTPException, ValueError) as error:
-        raise OSError(str(error)) from None
+    except Exception as error:  # each store raises its own
+        raise OSError(str(error) or type(error).__name__) from None
+
+
+def version(place: Path) -> str:
+    """What tells the version of a fetched file from others; empty where it is not whole."""
+    record = _record(place)
+    return str(record.get("etag") or record.get("modified") or record.get("size") or "")
 
 
 def _fetch_web(address: str, place: Path, known: dict[str, Any]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,18 +20,18 @@ from foveate.formats.webdataset.shards import Member, MemberSource, read_member
 from foveate.regular_file import open_regular
 
 
-class OnMachines(Protocol):
+class OverMachines(Protocol):
     """Does something with some of the items on each machine, in order."""
 
     def __call__(
         self, work: Callable[..., Any], items: Sequence[Any], /, *args: Any
     ) -> list[Any | None]:
-        """Return what each machine gives; None where it had no items."""
+        """Return what each machine gives; None where it has no items."""
         ...
 
 
-def here(work: Callable[..., Any], items: Sequence[Any], /, *args: Any) -> list[Any]:
-    """One machine does it all."""
+def on_this_machine(work: Callable[..., Any], items: Sequence[Any], /, *args: Any) -> list[Any]:
+    """Do something with all items, where there is one machine."""
     return [work(items, *args)]
 
 
@@ -41,14 +42,18 @@ class RemoteSource(MemberSource):
     Attributes:
         address: Of the archive.
         folder: The name of the folder in the cache that it is fetched into.
+        version: Of the archive, as it was listed, see `remote.version`.
         member: The file.
         reading: As of a `FileSource`.
+        machine: The number of the machine that has fetched it.
     """
 
     address: str
     folder: str
+    version: str
     member: Member
     reading: ImageReading = DEFAULT_READING
+    machine: int = field(default=0, repr=False, compare=False)
 
     @property
     def path(self) -> Path:
@@ -61,21 +66,33 @@ class RemoteSource(MemberSource):
         return self.address
 
     def _read(self) -> bytes:
-        try:
-            with open_regular(self.path) as file:
+        path = self.path
+        if _version(path) == self.version:
+            with open_regular(path) as file:
                 return read_member(file, self.member)
-        except FileNotFoundError:
-            return remote.read_part(self.address, self.member.offset, self.member.size)
+        return remote.read_part(self.address, self.member.offset, self.member.size)
 
 
-def read(data: str, addresses: list[str], name: str, on_machines: OnMachines) -> Dataset[Any]:
+def _version(path: Path) -> str | None:
+    try:
+        return _version_at(path, path.stat().st_mtime_ns)
+    except OSError:  # another machine has fetched it
+        return None
+
+
+@lru_cache(maxsize=10_000)
+def _version_at(path: Path, _changed: int) -> str:
+    return remote.version(path)
+
+
+def read(data: str, addresses: list[str], name: str, over_machines: OverMachines) -> Dataset[Any]:
     """Read the shards at some addresses.
 
     Args:
         data: What the user gave.
         addresses: Of the shards.
         name: The name of the dataset.
-        on_machines: Deals them out.
+        over_machines: Deals them out.
 
     Raises:
         DataError: They are no shards, or cannot be fetched or read.
@@ -92,26 +109,31 @@ def read(data: str, addresses: list[str], name: str, on_machines: OnMachines) ->
         )
     place = remote.cache_folder(data)
     notes, entries, skipped = list[str](), [], []
-    for found in on_machines(_fetch_and_list, addresses, place.name):
+    fetched: dict[str, tuple[int, str]] = {}
+    for machine, found in enumerate(over_machines(_fetch_and_list, addresses, place.name)):
         if found is not None:
-            listing, more = found
+            listing, versions, more = found
+            fetched |= {shard: (machine, version) for shard, version in versions.items()}
             notes += [note for note in more if note not in notes]
             entries += [replace(entry, shard=place / entry.shard.name) for entry in listing.entries]
             skipped += listing.skipped
     remote.fetch(addresses[0].rpartition("/")[0] + f"/{CLASSES_FILE}", place, [], needed=False)
     address_of = {remote.file_name(address): address for address in addresses}
-    dataset = webdataset.dataset_of(
-        Listing(entries, skipped),
-        place,
-        name,
-        data,
-        lambda shard, member: RemoteSource(address_of[shard.name], place.name, member),
-    )
+
+    def source(shard: Path, member: Member) -> RemoteSource:
+        machine, version = fetched[shard.name]
+        address = address_of[shard.name]
+        return RemoteSource(address, place.name, version, member, machine=machine)
+
+    dataset = webdataset.dataset_of(Listing(entries, skipped), place, name, data, source)
     return replace(dataset, notes=(*notes, *dataset.notes))
 
 
-def _fetch_and_list(addresses: Sequence[str], folder: str) -> tuple[Listing, list[str]]:
-    """Fetch some shards into the cache of this machine; what they hold, and notes."""
+def _fetch_and_list(
+    addresses: Sequence[str], folder: str
+) -> tuple[Listing, dict[str, str], list[str]]:
+    """Fetch some shards into the cache of this machine; what they hold, versions, and notes."""
     place, notes = remote.fetched_folder(folder), list[str]()
-    shards = [remote.fetch(address, place, notes) for address in addresses]
-    return list_shards([shard for shard in shards if shard is not None], place), notes
+    found = [remote.fetch(address, place, notes) for address in addresses]
+    shards = [shard for shard in found if shard is not None]
+    return list_shards(shards, place), {one.name: remote.version(one) for one in shards}, notes

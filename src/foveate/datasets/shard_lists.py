@@ -14,7 +14,7 @@ from typing import Any
 
 from foveate.data.dataset import Dataset
 from foveate.datasets import remote, remote_shards
-from foveate.datasets.remote_shards import OnMachines, here
+from foveate.datasets.remote_shards import OverMachines, on_this_machine
 from foveate.errors import DataError
 from foveate.formats import expand_user, webdataset
 
@@ -30,13 +30,15 @@ def is_shard_list(data: str) -> bool:
     return bool(_BRACES.search(data)) and data.lower().endswith(".tar") and not Path(data).exists()
 
 
-def read(data: str, format: str | None = None, on_machines: OnMachines = here) -> Dataset[Any]:
+def read(
+    data: str, format: str | None = None, over_machines: OverMachines = on_this_machine
+) -> Dataset[Any]:
     """Read the shards; loading the dataset's origin reads them again.
 
     Args:
         data: The pattern or the address.
         format: The format that the user asked for, or None.
-        on_machines: Has each machine fetch some of the shards at an address.
+        over_machines: Has each machine fetch some of the shards at an address.
 
     Raises:
         DataError: If it names no shards, or if a shard is not there or cannot be read.
@@ -48,7 +50,7 @@ def read(data: str, format: str | None = None, on_machines: OnMachines = here) -
         )
     name = re.sub(r"[-_.]?\{.*?\}", "", Path(remote.file_name(data)).stem) or "shards"
     if remote.is_address(data):
-        dataset = remote_shards.read(data, expand(data), name, on_machines)
+        dataset = remote_shards.read(data, expand(data), name, over_machines)
         return replace(dataset, format=webdataset.NAME)
     path = expand_user(data).absolute()
     shards = [Path(one) for one in expand(str(path))]

@@ -140,10 +140,11 @@ def resume(
             return ranks.join_training(run.device, data)
         with run.locked():
             if run.finished:
-                ranks.announce(run, None)
                 reporter.info("this run is finished: there is nothing to resume")
                 restore_test(run)
-                write_again(run, data, reporter)
+                with helping.helped():
+                    write_again(run, data, reporter)
+                ranks.announce(run, None)
                 return run
             return _collect_to_report(run, None, reporter, clock, data)
 
@@ -199,7 +200,7 @@ def define(
         download=download,
         format=settings.data_format,
         task=values.get("task"),
-        on_machines=helping.on_machines,
+        over_machines=helping.over_machines,
     )
     task = tasks.find(values.get("task") or task_views.infer_task(dataset, tasks.all()))
     settings = Settings.of(**{**task.default_settings, **values, "task": task.name})

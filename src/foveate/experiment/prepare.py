@@ -23,7 +23,7 @@ from foveate.data.split.rare_classes import Handled
 from foveate.data.unique_ids import check_unique_ids
 from foveate.datasets.load import list_datasets, load
 from foveate.errors import DataChanged, DataError
-from foveate.experiment import spread
+from foveate.experiment import spread_images
 from foveate.experiment.affordable_size import affordable_size
 from foveate.experiment.prepared_data import PreparedData, first_finding
 from foveate.experiment.run_folder import RunFolder
@@ -129,7 +129,7 @@ def load_again(run: RunFolder) -> Dataset[Any]:
             root=Path(settings.root) if settings.root else None,
             format=settings.data_format,
             task=settings.task,
-            on_machines=helping.on_machines,
+            over_machines=helping.over_machines,
         )
     except DataError as error:
         known = [one.name for one in list_datasets()]
@@ -209,7 +209,7 @@ def _decode(
     """
     usable = _with_usable_targets(task, dataset)
     spec = DecodeSpec(size, letterbox=task.letterbox, encoding=encoding)
-    if (images := spread.decode(usable, spec, max_skipped, reporter)) is not None:
+    if (images := spread_images.decode(usable, spec, max_skipped, reporter)) is not None:
         return images
     with reporter.bar("reading images", len(dataset)) as bar:
         return decoding.decode(

@@ -16,12 +16,12 @@ from pathlib import Path
 from foveate import processes
 from foveate.data.dataset import Dataset, SplitName
 from foveate.errors import Interrupted, RunError
-from foveate.experiment import spread
+from foveate.experiment import spread_images
 from foveate.experiment.data_place import Place, move
 from foveate.experiment.prepare import reopen
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
-from foveate.experiment.spread import SpreadImages
+from foveate.experiment.spread_images import SpreadImages
 from foveate.experiment.train import learn
 from foveate.progress import NullReporter
 from foveate.tasks.capabilities import with_prompts
@@ -54,7 +54,7 @@ def connected(device: str | None) -> Iterator[None]:
         try:
             yield
         finally:
-            spread.close()
+            spread_images.close()
 
 
 @contextmanager

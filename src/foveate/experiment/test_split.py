@@ -64,9 +64,10 @@ def _test(run: RunFolder, data: Place | None, reporter: Reporter) -> Mapping[str
             f"These weights were tested on {entry.opened}; this is that result. "
             "A test split is opened once."
         )
-        ranks.announce(run, None)
         if restore_test(run) or data is not None:
-            write_again(run, data, reporter)
+            with helping.helped():
+                write_again(run, data, reporter)
+        ranks.announce(run, None)
         return cast(dict[str, Any], entry.result["metrics"])
     try:
         return _open_test(run, entry, data, reporter)

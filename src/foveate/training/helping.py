@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 import torch.distributed as dist
 
@@ -104,34 +105,44 @@ def machines() -> int:
 
 def on_machines(
     work: Callable[..., R],
-    items: Sequence[T],
+    parts: Sequence[Sequence[T]],
     /,
     *args: Any,
-    here: Callable[..., R] | None = None,
+    on_this: Callable[..., R] | None = None,
 ) -> list[R | None]:
-    """Do something with items that follow each other on each machine, by its first process.
+    """Do something with a part of some items on each machine, by its first process.
 
     Args:
         work: A function of a module, from some of the items, and `args`, to a result.
-        items: In order; each machine gets as many as others, or one more.
+        parts: The items of each of `machines()`.
         *args: What else it needs.
-        here: Does the same for this machine; by default `work`.
+        on_this: Does the same on this machine; by default `work`.
 
     Returns:
-        What each machine gives, in order; None where it had no items.
+        What each machine gives; None where it has no items.
     """
-    here, firsts = here or work, processes.first_ranks() if machines() > 1 else [0]
-    ends = np.cumsum([len(part) for part in np.array_split(np.arange(len(items)), len(firsts))])
-    parts = [items[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-    if len(firsts) == 1:
-        return [here(items, *args) if len(items) else None]
+    own = partial(on_this or work, parts[0], *args)
+    if machines() == 1:
+        return [own() if len(parts[0]) else None]
+    firsts = processes.first_ranks()
     processes.broadcast(_Job(_on_machine, (work, args)))
     for rank in range(1, processes.size()):
         _send(parts[firsts.index(rank)] if rank in firsts else [], rank)
-    found: list[R | None] = [here(parts[0], *args) if len(parts[0]) else None]
+    found: list[R | None] = [own() if len(parts[0]) else None]
     for rank, part in zip(firsts[1:], parts[1:], strict=True):
         found.append(_receive(rank) if len(part) else None)
     return found
+
+
+def over_machines(work: Callable[..., R], items: Sequence[T], /, *args: Any) -> list[R | None]:
+    """Do something with items that follow each other on each machine; see `on_machines`."""
+    return on_machines(work, for_machines(items), *args)
+
+
+def for_machines(items: Sequence[T]) -> list[Sequence[T]]:
+    """Cut items into as many parts as there are machines."""
+    ends = [len(items) * number // machines() for number in range(machines() + 1)]
+    return [items[start:end] for start, end in pairwise(ends)]
 
 
 def _on_machine(items: Sequence[Any], work: Callable[..., R], args: tuple[Any, ...]) -> Iterator[R]:

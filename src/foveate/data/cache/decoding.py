@@ -82,7 +82,7 @@ def decode(
     channels: int | None = None,
     letterbox: bool = False,
     encoding: Encoding | None = None,
-    max_skipped: float = 0.05,
+    max_skipped: float | None = 0.05,
     read: ReadImages | None = None,
     on_progress: ProgressCallback = lambda done, total: None,
     on_message: MessageCallback = lambda message: None,
@@ -102,7 +102,8 @@ def decode(
         letterbox: Keep the aspect of each image, see `resizing.fit`.
         encoding: What the pixels go through, as an earlier `decode` of these images chose it; by
             default it is chosen.
-        max_skipped: Fraction of unreadable images above which DataError is raised.
+        max_skipped: Fraction of unreadable images above which DataError is raised, also where
+            none is left; None raises it never.
         read: Decodes the images; by default this process does.
         on_progress: Called with the number of images done and in all.
         on_message: Called with a sentence for the user.
@@ -135,7 +136,7 @@ def survey(
 
 
 def _readable(
-    dataset: Dataset[A], images: CachedImages, max_skipped: float
+    dataset: Dataset[A], images: CachedImages, max_skipped: float | None
 ) -> tuple[Dataset[A], tuple[str, ...]]:
     """The dataset without unreadable samples, and the hashes of the others."""
     skipped = (
@@ -143,7 +144,8 @@ def _readable(
         *(Skipped(dataset[index].id, reason) for index, reason in images.skipped.items()),
     )
     samples = [sample for index, sample in enumerate(dataset) if index not in images.skipped]
-    check_skipped(dataset, skipped, len(samples), max_skipped)
+    if max_skipped is not None:
+        check_skipped(dataset, skipped, len(samples), max_skipped)
     digits, length = images.hashes.hex(), 2 * HASH_BYTES
     hashes = tuple(digits[start : start + length] for start in range(0, len(digits), length))
     return replace(dataset, samples=samples, skipped=skipped), hashes

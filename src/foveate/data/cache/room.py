@@ -76,32 +76,33 @@ def plan(
     return spec, needed
 
 
-def encoding_of_parts(dataset: Dataset[Any], spec: DecodeSpec, parts: int) -> Encoding | None:
-    """How images are stored of which each machine keeps a part, if one machine cannot keep all.
+def encoding_of_shares(dataset: Dataset[Any], spec: DecodeSpec, largest: int) -> Encoding | None:
+    """How images are stored of which each machine keeps a share, if one machine cannot keep all.
 
     Args:
         dataset: The images.
         spec: What is made of them. An encoding that it names stays.
-        parts: Number of machines, each with a cache like this one's.
+        largest: Number of images of the largest share. All machines have a cache like this one's.
 
     Returns:
-        The encoding; None if one machine can keep all of them as they are.
+        The encoding; None if one machine can keep all of them.
     """
-    if spec.encoding != "jpeg":
-        try:
-            _raw_bytes_that_fit(dataset, spec)
-        except store.NoRoom:
-            try:
-                _raw_bytes_that_fit(dataset, spec, parts)
-                return "raw"
-            except store.NoRoom:
-                return spec.encoding or "jpeg"
+    if spec.encoding == "jpeg":
+        return None if _fits(_encoded_bytes, dataset, spec) else "jpeg"
+    if _fits(_raw_bytes_that_fit, dataset, spec):
         return None
+    share = replace(dataset, samples=dataset.samples[:largest])
+    return "raw" if _fits(_raw_bytes_that_fit, share, spec) else spec.encoding or "jpeg"
+
+
+def _fits(
+    bytes_of: Callable[[Dataset[Any], DecodeSpec], int], dataset: Dataset[Any], spec: DecodeSpec
+) -> bool:
     try:
-        store.check_room(_encoded_bytes(dataset, spec))
+        store.check_room(bytes_of(dataset, spec))
     except store.NoRoom:
-        return "jpeg"
-    return None
+        return False
+    return True
 
 
 def check_memory(dataset: Dataset[Any], spec: DecodeSpec, reason: str, remedy: str) -> None:
@@ -131,14 +132,14 @@ def check_memory(dataset: Dataset[Any], spec: DecodeSpec, reason: str, remedy: s
         )
 
 
-def _raw_bytes_that_fit(dataset: Dataset[Any], spec: DecodeSpec, parts: int = 1) -> int:
-    needed = _raw_bytes(dataset, spec.size, spec.channels or 3) // parts
+def _raw_bytes_that_fit(dataset: Dataset[Any], spec: DecodeSpec) -> int:
+    needed = _raw_bytes(dataset, spec.size, spec.channels or 3)
     try:
         store.check_room(needed)
     except store.NoRoom:
         if spec.channels is not None or not _seems_grey(dataset):
             raise
-        needed = _raw_bytes(dataset, spec.size, 1) // parts
+        needed = _raw_bytes(dataset, spec.size, 1)
         store.check_room(needed)
     return needed
 

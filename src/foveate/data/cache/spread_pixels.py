@@ -6,16 +6,15 @@ are the bytes of pixels: nothing that arrives is ever run or unpickled.
 
 from __future__ import annotations
 
+import hmac
 import json
-import os
+import secrets
 import socket
 import struct
 import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import AuthenticationError
-from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from pathlib import Path
 from threading import Lock, Thread
 
@@ -25,11 +24,15 @@ from numpy.typing import NDArray
 from foveate.data.cache import file
 from foveate.data.cache.pixels import CachedPixels, Pixels
 from foveate.data.dataset import Image
-from foveate.errors import DataError, FoveateError
+from foveate.errors import DataError, FoveateError, RunError
 
 _MAX_BYTES = 1 << 26
 """Bytes of pixels in an answer; each side holds them in memory."""
 
+_PATIENCE = 60
+"""Seconds to wait for a connection, and for the proof of the secret."""
+_NONCE = 32
+"""Random bytes that each end sends, which make every proof another."""
 _LENGTH = struct.Struct("<I")
 
 Window = tuple[int, int, int, int]
@@ -75,7 +78,8 @@ class SpreadPixels(CachedPixels):
         self.shares, self.secret = tuple(shares), secret
         self._ends = np.cumsum([share.shape[0] for share in shares])
         if pixels is None and (path := shares[own].path) is not None:
-            pixels = file.read(path).pixels
+            with suppress(OSError, ValueError):  # it was removed: the first process has it open
+                pixels = file.read(path).pixels
         self._own, self._pixels = own, pixels
         self._connections: dict[int, socket.socket] = {}
         self._lock = Lock()
@@ -127,13 +131,13 @@ class SpreadPixels(CachedPixels):
                 raise
 
     def _ask(self, machine: int, rows: NDArray[np.int64], window: Window) -> None:
+        if machine not in self._connections:
+            share = self.shares[machine]
+            self._connections[machine] = _connect(share.host, share.port, self.secret)
+        request = {"rows": rows.tolist(), "window": window}
         try:
-            if machine not in self._connections:
-                share = self.shares[machine]
-                self._connections[machine] = _connect(share.host, share.port, self.secret)
-            request = {"rows": rows.tolist(), "window": window}
             _send(self._connections[machine], json.dumps(request).encode())
-        except (EOFError, OSError) as error:
+        except OSError as error:
             raise self._lost(machine, error) from None
 
     def _answer(self, machine: int, out: Pixels) -> None:
@@ -147,9 +151,10 @@ class SpreadPixels(CachedPixels):
         except (EOFError, OSError) as error:
             raise self._lost(machine, error) from None
 
-    def _lost(self, machine: int, error: Exception) -> ConnectionError:
+    def _lost(self, machine: int, error: Exception) -> RuntimeError:
+        """Like the errors of torch.distributed, which end a run in one way."""
         share = self.shares[machine]
-        return ConnectionError(f"Connection closed by {share.host}:{share.port}: {error}")
+        return RuntimeError(f"Connection closed by {share.host}:{share.port}: {error}")
 
 
 class PixelServer:
@@ -163,9 +168,14 @@ class PixelServer:
 
     def __init__(self, pixels: NDArray[np.uint8] | CachedPixels, host: str, secret: bytes):
         self._pixels, self._secret = pixels, secret
-        # A name of this machine may lead to itself alone, so all of its addresses are open.
-        local = host in ("127.0.0.1", "localhost")
-        self._socket = socket.create_server((host if local else "", 0))
+        if host in ("127.0.0.1", "localhost"):
+            self._socket = socket.create_server((host, 0))
+        elif socket.has_dualstack_ipv6():  # a name of this machine may lead to itself alone
+            self._socket = socket.create_server(
+                ("", 0), family=socket.AF_INET6, dualstack_ipv6=True
+            )
+        else:
+            self._socket = socket.create_server(("", 0))
         self.port = int(self._socket.getsockname()[1])
         Thread(target=self._accept, daemon=True).start()
 
@@ -186,11 +196,8 @@ class PixelServer:
             Thread(target=self._serve, args=(connected,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection, suppress(EOFError, OSError, AuthenticationError):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with _messages(connection) as messages:
-                deliver_challenge(messages, self._secret)
-                answer_challenge(messages, self._secret)
+        with connection, suppress(EOFError, OSError):
+            _accept(connection, self._secret)
             while True:
                 request = json.loads(_receive(connection))
                 try:
@@ -209,21 +216,56 @@ def _close(connections: dict[int, socket.socket]) -> None:
 
 
 def _connect(host: str, port: int, secret: bytes) -> socket.socket:
-    connection = socket.create_connection((host, port))
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
-        with _messages(connection) as messages:
-            answer_challenge(messages, secret)
-            deliver_challenge(messages, secret)
-    except AuthenticationError:
-        connection.close()
-        raise ConnectionError("another program answers there") from None
+        connection = socket.create_connection((host, port), timeout=_PATIENCE)
+        try:
+            theirs, own = bytearray(_NONCE), secrets.token_bytes(_NONCE)
+            _receive_into(connection, memoryview(theirs))
+            connection.sendall(own + _proof(secret, b"asks", theirs, own))
+            _check_proof(connection, _proof(secret, b"answers", theirs, own))
+            _set_up(connection)
+        except BaseException:
+            connection.close()
+            raise
+    except (OSError, EOFError) as error:
+        raise RunError(
+            f"the images of another machine cannot be read from {host}:{port} ({error})",
+            remedy="Let the machines of the run reach each other on all ports.",
+        ) from None
     return connection
 
 
-def _messages(connection: socket.socket) -> Connection:
-    """The same connection, for the proof that both ends know the secret."""
-    return Connection(os.dup(connection.fileno()))
+def _accept(connection: socket.socket, secret: bytes) -> None:
+    """Prove that this process knows the secret, to one that proves it too.
+
+    Raises:
+        EOFError: It does not.
+        OSError: It is silent, or gone.
+    """
+    connection.settimeout(_PATIENCE)
+    own, theirs = secrets.token_bytes(_NONCE), bytearray(_NONCE)
+    connection.sendall(own)
+    _receive_into(connection, memoryview(theirs))
+    _check_proof(connection, _proof(secret, b"asks", own, theirs))
+    connection.sendall(_proof(secret, b"answers", own, theirs))
+    _set_up(connection)
+
+
+def _proof(secret: bytes, role: bytes, *nonces: bytes | bytearray) -> bytes:
+    return hmac.digest(secret, b"".join((role, *nonces)), "sha256")
+
+
+def _check_proof(connection: socket.socket, expected: bytes) -> None:
+    proof = bytearray(len(expected))
+    _receive_into(connection, memoryview(proof))
+    if not hmac.compare_digest(proof, expected):
+        raise EOFError("another program is there")
+
+
+def _set_up(connection: socket.socket) -> None:
+    connection.settimeout(None)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a machine may lose power
 
 
 def _send(connection: socket.socket, message: bytes) -> None:

@@ -1,27 +1,29 @@
 """Decode images on several machines, each its share, where one cannot keep all of them.
 
-Every process then reads the images of all machines as one array, so all that follows is what one
-machine would compute, to the bit.
+Every process then reads the images of all machines as one array, so what follows is what one
+machine with a large cache computes, to the bit.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate import processes
-from foveate.data.cache import decoding, room, workers
+from foveate.data.cache import decoding, room, store, workers
 from foveate.data.cache.decoding import DecodedImages
+from foveate.data.cache.encoded import QUALITY
 from foveate.data.cache.pixels import CachedPixels
-from foveate.data.cache.spread import PixelServer, Share, SpreadPixels
+from foveate.data.cache.spread_pixels import PixelServer, Share, SpreadPixels
 from foveate.data.cache.workers import DecodeSpec
 from foveate.data.dataset import Dataset, Sample, Skipped
 from foveate.datasets.remote_shards import RemoteSource
@@ -60,7 +62,9 @@ class SpreadImages:
     def opened(self) -> DecodedImages[Any]:
         """The images, as this process reads them."""
         _, own = _kept.get(self.secret, (None, None))
-        pixels = SpreadPixels(self.shares, self.secret, processes.machine(), own)
+        main = replace(self.shares[0], host=os.environ["MASTER_ADDR"])  # as this machine knows it
+        shares = (main, *self.shares[1:])
+        pixels = SpreadPixels(shares, self.secret, processes.machine_number(), own)
         return replace(self.images, pixels=pixels)
 
 
@@ -78,7 +82,7 @@ class _Decoded:
 def decode(
     dataset: Dataset[Any], spec: DecodeSpec, max_skipped: float, reporter: Reporter
 ) -> DecodedImages[Any] | None:
-    """Decode the images on all machines, if one of them cannot keep all, or has not fetched them.
+    """Decode the images on all machines, if one of them cannot keep all, or has not fetched all.
 
     Args:
         dataset: The images.
@@ -87,92 +91,133 @@ def decode(
         reporter: Receives progress and warnings.
 
     Returns:
-        The images; None if each machine can keep all of them.
+        The images; None where they are not spread.
 
     Raises:
         DataError: As of `decoding.decode`; or a machine has other files.
     """
-    count = helping.machines()
-    if count == 1 or not len(dataset) or not workers.can_travel([_sources(dataset.samples)]):
+    sources = _sources(dataset.samples)
+    if helping.machines() == 1 or not sources or not workers.can_travel([sources]):
         return None
-    encoding = room.encoding_of_parts(dataset, spec, count)
-    if encoding is None:
-        if not any(isinstance(one, RemoteSource) for one in _sources(dataset.samples)):
-            return None
-        encoding = spec.encoding or "raw"
-    spec, secret = replace(spec, encoding=encoding), secrets.token_bytes(32)
-    reporter.info(f"each of the {count} machines decodes and keeps a share of the images")
-    shards = [list(some) for _, some in groupby(dataset, key=_path)]
-    with reporter.bar("reading images, those of this machine", len(dataset) // count) as bar:
+    remote = isinstance(sources[0], RemoteSource)
+    parts = _by_fetching_machine(dataset) if remote else helping.for_machines(dataset.samples)
+    encoding = room.encoding_of_shares(dataset, spec, max(map(len, parts)))
+    if (encoding is None and not remote) or not _have_own_caches():
+        return None
+    encoding = encoding or spec.encoding or "raw"
+    spec = replace(spec, encoding=encoding)
+    reporter.info(f"each of the {len(parts)} machines decodes and keeps a share of the images")
+    if encoding == "jpeg":
+        reporter.warning(
+            f"they are stored as JPEG of quality {QUALITY} at {spec.size} px, as the shares exceed "
+            "the caches otherwise. Pixels change slightly, and each is decoded whenever it is "
+            "used. Allow more with FOVEATE_CACHE_GB, or use a smaller --size."
+        )
+    secret = secrets.token_bytes(32)
+    with reporter.bar("reading images, those of this machine", len(parts[0])) as bar:
         found = helping.on_machines(
             _decode_share,
-            [(some, file_sizes(_sources(some[:1]))[0]) for some in shards],
+            [list(zip(part, file_sizes(_sources(part)), strict=True)) for part in parts],
             replace(dataset, samples=[], skipped=()),
             spec,
             secret,
-            here=partial(_decode_share, on_progress=lambda done, _: bar(done)),
+            on_this=partial(
+                _decode_share,
+                on_progress=lambda done, _: bar(done),
+                on_message=reporter.warning,
+                on_plan=reporter.info,
+            ),
         )
-    idle = Share((0, spec.size, spec.size, 1), "", 0, None)
-    shares = [idle if one is None else one.share for one in found]
+    nothing = Share((0, spec.size, spec.size, 1), "", 0, None)
+    shares = [nothing if one is None else one.share for one in found]
     decoded = [one for one in found if one is not None]
     for message in dict.fromkeys(message for one in decoded for message in one.messages):
         reporter.warning(message)
     skipped = {one.id: one for some in decoded for one in some.skipped}
-    samples = [one for one in dataset if one.id not in skipped]
+    samples = [one for part in parts for one in part if one.id not in skipped]
     every = (*dataset.skipped, *skipped.values())
     decoding.check_skipped(dataset, every, len(samples), max_skipped)
     _check_bands(dataset, shares)
+    _, own = _kept.get(secret, (None, None))
     return DecodedImages(
         replace(dataset, samples=samples, skipped=every),
         tuple(hash for one in decoded for hash in one.hashes),
         np.concatenate([one.image_stats for one in decoded]),
-        SpreadPixels(shares, secret, 0, _kept[secret][1]),
+        SpreadPixels(shares, secret, 0, own),
         encoding,
     )
 
 
+def _by_fetching_machine(dataset: Dataset[Any]) -> list[list[Sample[Any]]]:
+    """The samples of the shards that each machine has fetched."""
+    parts: list[list[Sample[Any]]] = [[] for _ in range(helping.machines())]
+    for sample in dataset:
+        assert isinstance(sample.source, RemoteSource)
+        parts[sample.source.machine].append(sample)
+    return parts
+
+
+def _have_own_caches() -> bool:
+    """Whether no other machine sees the cache of this one: shares of all would exceed it again."""
+    folder = store.root()
+    folder.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=folder) as file:
+        seen = helping.on_machines(_sees, [[Path(file.name).name]] * helping.machines())
+    return not any(seen[1:])
+
+
+def _sees(names: Sequence[str]) -> bool:
+    return (store.root() / names[0]).exists()
+
+
 def _decode_share(
-    shards: Sequence[tuple[list[Sample[Any]], int]],
+    part: Sequence[tuple[Sample[Any], int]],
     dataset: Dataset[Any],
     spec: DecodeSpec,
     secret: bytes,
     *,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: decoding.ProgressCallback = lambda done, total: None,
+    on_message: decoding.MessageCallback | None = None,
+    on_plan: decoding.MessageCallback = lambda message: None,
 ) -> _Decoded:
     """Decode the share of this machine, and answer for it until the processes part.
 
     Args:
-        shards: The samples of each file, and its bytes on the machine of rank 0; -1 for none there.
+        part: The samples, each with the bytes of its file on the machine of rank 0; -1 for none.
         dataset: What else is known of them.
         spec: What is made of them.
         secret: The secret of the run.
         on_progress: Called with the number of images done and in all.
+        on_message: Called with a sentence for the user; by default rank 0 is told at the end.
+        on_plan: Called with what a large file will take.
     """
-    for samples, expected in shards:
-        path = _path(samples[0])
-        if expected >= 0 and file_sizes(_sources(samples[:1])) != [expected]:
+    samples, messages = [sample for sample, _ in part], list[str]()
+    sizes = file_sizes(_sources(samples))
+    for (sample, expected), size in zip(part, sizes, strict=True):
+        if size != expected >= 0 and not isinstance(sample.source, RemoteSource):
+            there = f"has {size:,} bytes" if size >= 0 else "is missing"
             raise DataError(
-                f"the machine of rank {processes.rank()} has another file here than that of "
-                f"rank 0, where it has {expected:,} bytes",
-                where=path,
+                f"this file {there} on the machine of rank {processes.rank()}, and has "
+                f"{expected:,} bytes on that of rank 0",
+                where=_path(sample),
                 remedy="Give every machine the same data.",
             )
-    messages: list[str] = []
     images = decoding.decode(
-        replace(dataset, samples=[one for samples, _ in shards for one in samples]),
+        replace(dataset, samples=samples),
         spec.size,
         letterbox=spec.letterbox,
         encoding=spec.encoding,
-        max_skipped=1.0,
+        max_skipped=None,
         on_progress=on_progress,
-        on_message=messages.append,
+        on_message=on_message or messages.append,
+        on_plan=on_plan,
     )
+    close()  # what was decoded with other settings before
     host = processes.reachable_host()
     server = PixelServer(images.pixels, host, secret)
     _kept[secret] = server, images.pixels
-    file = getattr(images.pixels, "path", None)
     return _Decoded(
-        Share(images.pixels.shape, host, server.port, file),
+        Share(images.pixels.shape, host, server.port, getattr(images.pixels, "path", None)),
         images.hashes,
         images.image_stats,
         images.dataset.skipped,

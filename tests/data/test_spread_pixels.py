@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,12 +10,12 @@ import numpy as np
 import pytest
 
 from foveate import processes
-from foveate.data.cache import decoding, room, spread
+from foveate.data.cache import decoding, room, spread_pixels
 from foveate.data.cache.pixels import CachedPixels, RawPixels
-from foveate.data.cache.spread import PixelServer, Share, SpreadPixels
+from foveate.data.cache.spread_pixels import PixelServer, Share, SpreadPixels
 from foveate.data.cache.workers import DecodeSpec
 from foveate.data.subset import Subset
-from foveate.errors import DataError
+from foveate.errors import DataError, RunError
 from helpers.cache_files import files, noise
 
 SIZE = 12
@@ -88,7 +89,7 @@ def test_a_split_of_them_gives_images_without_padding_and_padded_ones(machines, 
 
 
 def test_large_answers_come_in_parts(machines, every, monkeypatch):
-    monkeypatch.setattr(spread, "_MAX_BYTES", 2 * every[0].nbytes)
+    monkeypatch.setattr(spread_pixels, "_MAX_BYTES", 2 * every[0].nbytes)
     assert np.array_equal(SpreadPixels(machines[1], SECRET, 0)[:], every)
 
 
@@ -116,23 +117,72 @@ def test_a_damaged_file_of_another_machine_is_an_error_that_names_it(kept, machi
 
 def test_a_machine_that_is_gone_is_a_lost_connection(machines):
     servers, shares = machines
+    pixels = SpreadPixels(shares, SECRET, 0)
     servers[3].close()
-    with pytest.raises(ConnectionError, match=f"127.0.0.1:{servers[3].port}") as caught:
-        SpreadPixels(shares, SECRET, 0)[11]
+    with pytest.raises(RunError, match=f"cannot be read from 127.0.0.1:{servers[3].port}"):
+        pixels[11]
+
+
+def test_a_machine_that_goes_away_is_a_lost_connection_like_those_of_torch():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        shares = [Share((1, SIZE, SIZE, 3), "127.0.0.1", port, None)]
+
+        def answer_once():
+            connection, _ = server.accept()
+            spread_pixels._accept(connection, SECRET)
+            connection.close()
+
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(answer_once)
+            with pytest.raises(RuntimeError, match=f"127.0.0.1:{port}") as caught:
+                SpreadPixels(shares, SECRET, 0)[0]
+            done.result()
     assert processes.is_lost_connection(caught.value)
 
 
+def test_a_file_that_was_removed_is_read_by_the_process_that_has_it_open(kept, machines, every):
+    kept[0].path.unlink()
+    assert np.array_equal(SpreadPixels(machines[1], SECRET, 0)[:], every)
+
+
 def test_whoever_lacks_the_secret_is_given_nothing(machines):
-    with pytest.raises(ConnectionError):
+    with pytest.raises(RunError, match="cannot be read from"):
         SpreadPixels(machines[1], b"another", 0)[11]
     with socket.create_connection(("127.0.0.1", machines[1][3].port)) as stranger:
-        stranger.sendall(b"\0\0\0\x05hello")
+        stranger.sendall(b"hello" * 20)
         stranger.settimeout(10)
         answer = b""
-        while some := stranger.recv(1000):
-            answer += some
-    assert b"CHALLENGE" in answer
-    assert len(answer) < 100
+        with contextlib.suppress(ConnectionError):
+            while some := stranger.recv(1000):
+                answer += some
+    assert len(answer) == 32  # random bytes
+
+
+def test_the_other_end_must_know_the_secret_too():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        shares = [Share((1, SIZE, SIZE, 3), "127.0.0.1", server.getsockname()[1], None)]
+
+        def pretend():
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(bytes(32))
+                connection.recv(100)
+                connection.sendall(bytes(32))
+
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(pretend)
+            with pytest.raises(RunError, match="another program is there"):
+                SpreadPixels(shares, SECRET, 0)[0]
+            done.result()
+
+
+def test_who_stays_silent_is_left(machines, monkeypatch):
+    monkeypatch.setattr(spread_pixels, "_PATIENCE", 0.2)
+    with socket.create_connection(("127.0.0.1", machines[1][3].port)) as stranger:
+        stranger.settimeout(10)
+        assert len(stranger.recv(100)) == 32
+        assert stranger.recv(100) == b""
 
 
 GB = 1e-9
@@ -158,4 +208,11 @@ def test_images_are_spread_where_one_machine_cannot_keep_them(
 ):
     monkeypatch.setenv("FOVEATE_CACHE_GB", str(gigabytes))
     dataset = files(tmp_path / "data", [noise(SIZE, SIZE, 3, seed=seed) for seed in range(10)])
-    assert room.encoding_of_parts(dataset, DecodeSpec(SIZE, encoding=given), 2) == encoding
+    assert room.encoding_of_shares(dataset, DecodeSpec(SIZE, encoding=given), 5) == encoding
+
+
+def test_the_largest_share_must_fit(tmp_path, monkeypatch):
+    monkeypatch.setenv("FOVEATE_CACHE_GB", str(0.6 * RAW * GB))
+    dataset = files(tmp_path / "data", [noise(SIZE, SIZE, 3, seed=seed) for seed in range(10)])
+    assert room.encoding_of_shares(dataset, DecodeSpec(SIZE), 6) == "raw"
+    assert room.encoding_of_shares(dataset, DecodeSpec(SIZE), 7) == "jpeg"

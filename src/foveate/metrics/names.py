@@ -44,7 +44,9 @@ def title_name(name: str) -> str:
 def interval_basis(metric: Mapping[str, Any]) -> str:
     """What an interval rests on, if not on single images: " over 12 groups of images"."""
     groups = metric.get("groups")
-    return "" if groups is None or groups >= metric["n"] else f" over {groups:,} groups of images"
+    if groups is None or groups >= metric["n"]:
+        return ""
+    return f" over {count_noun(groups, 'group')} of images"
 
 
 def interval(metric: Mapping[str, Any]) -> str:

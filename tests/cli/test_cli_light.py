@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
@@ -44,6 +45,8 @@ print(f"{code} {sorted(heavy)}")
         ("test runs/none", 2, "no such run"),
         ("predict runs/none digits", 2, "no such run"),
         ("export runs/none", 2, "no such run"),
+        ("compare runs/none runs/other", 2, "no such run"),
+        ("train ''", 2, "a path or the name of a dataset is expected, got nothing"),
         ("train digits --task clasification", 2, "did you mean 'classification'?"),
         ("audit digits --task detecton", 2, "did you mean 'detection'?"),
         ("train digits --model resnet19", 2, "did you mean 'resnet18' or "),
@@ -53,7 +56,7 @@ print(f"{code} {sorted(heavy)}")
 )
 def test_torch_is_not_imported(words, code, said):
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *words.split()], capture_output=True, text=True
+        [sys.executable, "-c", SCRIPT, *shlex.split(words)], capture_output=True, text=True
     )
     assert done.stdout.splitlines()[-1:] == [f"{code} []"], done.stderr
     assert said in done.stdout + done.stderr

@@ -21,7 +21,7 @@ def check_data(data: str | None) -> str | None:
     Raises:
         DataError: There is no such path, and no dataset of this name.
     """
-    if data:
+    if data is not None:
         from foveate.datasets.load import check_there
 
         check_there(data)

@@ -9,7 +9,7 @@ import typer
 
 from foveate.cli import BEGAN
 from foveate.cli.console import ConsoleReporter
-from foveate.cli.names import check_data, task_names
+from foveate.cli.names import check_data, check_run, task_names
 from foveate.cli.options import (
     Device,
     NewPlace,
@@ -190,7 +190,8 @@ def report(run: RunFolder, place: NewPlace = None) -> None:
 
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN RUN...", help="Two or more run folders.")
+        list[Path],
+        typer.Argument(metavar="RUN RUN...", help="Two or more run folders.", callback=check_run),
     ],
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the comparison as a page too.")

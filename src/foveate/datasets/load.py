@@ -72,8 +72,7 @@ def _load(
     task: str | None,
     over_machines: OverMachines,
 ) -> Dataset[Any]:
-    if not str(data).strip():
-        raise DataError("a path or the name of a dataset is expected, got nothing", where="data")
+    _check_given(data)
     data = remote.local_path(data) if isinstance(data, str) else data
     if shard_lists.is_shard_list(str(data)):
         return shard_lists.read(str(data), format, over_machines)
@@ -94,10 +93,16 @@ def check_there(data: str) -> None:
     Raises:
         DataError: There is none; the message names the nearest. Addresses are not opened.
     """
+    _check_given(data)
     data = remote.local_path(data)
     path, named = formats.expand_user(data), data in builtin.all() or data in catalog.PUBLISHED
     if not (shard_lists.is_shard_list(data) or named or _exists(path)):
         raise _unknown(path)
+
+
+def _check_given(data: str | Path) -> None:
+    if not str(data).strip():
+        raise DataError("a path or the name of a dataset is expected, got nothing", where="data")
 
 
 def _unknown(path: Path) -> DataError:

@@ -89,7 +89,7 @@ def test_a_machine_that_dies_ends_the_other_and_the_run_goes_on_to_the_same_bits
         os.kill(child, signal.SIGKILL)
     began = time.monotonic()
     _, errors = started[0].communicate(timeout=120)
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 120
     assert started[0].returncode != 0
     assert "another process of this run has ended" in errors
     for pipe in (started[1].stdout, started[1].stderr):

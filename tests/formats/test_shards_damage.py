@@ -74,7 +74,7 @@ def test_absurd_sizes_in_headers_are_refused_at_once(
 ) -> None:
     good = tar(tmp_path / "x.tar", TWO).read_bytes()[: 4 * 1024]
     (tmp_path / "x.tar").write_bytes(good + sized(value, type) + bytes(1024))
-    start = time.perf_counter()
+    start = time.process_time()
     tracemalloc.start()
     error = refused(tmp_path / "x.tar", "")
     peak = tracemalloc.get_traced_memory()[1]
@@ -82,7 +82,7 @@ def test_absurd_sizes_in_headers_are_refused_at_once(
     assert error.where == tmp_path / "x.tar"
     assert "damaged or cut short" in error.message or type == b"S"
     assert peak < 3_000_000
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize("size", ["-512", "-1", "9" * 30, "99999999", "x", ""])
@@ -98,9 +98,9 @@ def test_a_long_header_is_not_searched(tmp_path: Path) -> None:
     """tarfile would parse 4 MB of digits, which takes hours."""
     path = tmp_path / "x.tar"
     path.write_bytes(sized(b"%011o\0" % (1 << 22), b"x") + b"1" * (1 << 22) + bytes(1024))
-    start = time.perf_counter()
+    start = time.process_time()
     refused(path, "a header of 4,194,304 bytes")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_endless_headers_are_refused(tmp_path: Path) -> None:

@@ -146,9 +146,9 @@ def test_a_object_of_too_few_pixels_leaves_no_gap_in_the_numbers():
 
 def test_three_hundred_objects_that_touch_in_no_time():
     ids = (np.arange(300).reshape(15, 20) + 1).repeat(9, 0).repeat(11, 1)
-    began = time.perf_counter()
+    began = time.process_time()
     assert same(again(ids), ids)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_ten_thousand_scattered_votes_take_seconds_and_far_ones_change_nothing():
@@ -165,9 +165,9 @@ def test_ten_thousand_scattered_votes_take_seconds_and_far_ones_change_nothing()
     inside = np.zeros((200, 5 * 220), bool)
     for place in range(0, 1100, 220):
         large[:, :, place : place + 200], inside[:, place : place + 200] = away, True
-    began = time.perf_counter()
+    began = time.process_time()
     ids, many = centre_voting.group_votes(large, inside, 1.0)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert many.size == 5 * sure.size
     for place in range(0, 1100, 220):
         assert same(ids[:, place : place + 200], alone)

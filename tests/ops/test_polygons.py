@@ -115,10 +115,10 @@ def test_images_without_pixels(size: tuple[int, int]) -> None:
 
 def test_absurd_numbers_need_no_memory_and_no_time() -> None:
     rng = np.random.default_rng(0)
-    start = time.perf_counter()
+    start = time.process_time()
     outline = rng.choice([-1e300, 1e300, -1e9, 1e9, 0, 10], (10_000, 2))
     assert polygons.fill((outline,), (60, 80)).shape == (60, 80)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_a_thousand_outlines_in_a_few_seconds() -> None:
@@ -126,10 +126,10 @@ def test_a_thousand_outlines_in_a_few_seconds() -> None:
     outlines = [
         star(rng, 50, rng.uniform(10, 200), tuple(rng.uniform(0, 480, 2))) for _ in range(1000)
     ]
-    start = time.perf_counter()
+    start = time.process_time()
     for outline in outlines:
         polygons.fill((outline,), (480, 640))
-    assert time.perf_counter() - start < 4
+    assert time.process_time() - start < 4
 
 
 # --- area and crossings

@@ -127,17 +127,17 @@ def test_any_text_is_read_or_refused(text: str | bytes, height: int, width: int)
 
 
 def test_huge_images_cost_nothing_until_they_are_unpacked() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     size = (2**19, 2**20)
     counts = rle.validated([10, 5, size[0] * size[1] - 15], size)
     assert rle.bounds(counts, size) == (0, 10, 1, 15)
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
 
 
 def test_a_long_text_is_read_fast() -> None:
     mask = np.random.default_rng(0).random((1000, 1000)) < 0.5
     text = text_of(mask)
-    start = time.perf_counter()
+    start = time.process_time()
     counts = rle.from_coco_string(text, mask.shape)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert np.array_equal(rle.decode(counts, mask.shape), mask)

@@ -99,6 +99,6 @@ def test_a_tile_of_one_pixel_is_a_pixel():
 
 
 def test_a_satellites_image_is_cut_in_a_moment():
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(tiles(40_000, 40_000, 640)) == 83**2
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1

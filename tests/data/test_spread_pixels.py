@@ -28,7 +28,7 @@ def decoded(folder, count, channels=3, encoding="raw", seed=0):
 
 
 @pytest.fixture
-def kept(tmp_path):
+def stored(tmp_path):
     """What four machines keep: a file, nothing, grey images in memory, and JPEG."""
     return [
         decoded(tmp_path / "a", 5),
@@ -39,12 +39,12 @@ def kept(tmp_path):
 
 
 @pytest.fixture
-def machines(kept):
+def machines(stored):
     """A server for each machine, and their shares."""
-    servers = [PixelServer(pixels, "127.0.0.1", SECRET) for pixels in kept]
+    servers = [PixelServer(pixels, "127.0.0.1", SECRET) for pixels in stored]
     shares = [
         Share(pixels.shape, "127.0.0.1", server.port, getattr(pixels, "path", None))
-        for pixels, server in zip(kept, servers, strict=True)
+        for pixels, server in zip(stored, servers, strict=True)
     ]
     yield servers, shares
     for server in servers:
@@ -52,15 +52,15 @@ def machines(kept):
 
 
 @pytest.fixture
-def every(kept):
+def every(stored):
     """All images as one array in memory."""
-    return np.concatenate([np.repeat(one[:], 3 // one.shape[3], 3) for one in kept])
+    return np.concatenate([np.repeat(one[:], 3 // one.shape[3], 3) for one in stored])
 
 
 @pytest.mark.parametrize("own", range(4))
 @pytest.mark.parametrize("opened", [True, False], ids=["open", "by path"])
-def test_every_machine_reads_all_images_as_one_array(own, opened, kept, machines, every):
-    pixels = SpreadPixels(machines[1], SECRET, own, kept[own] if opened else None)
+def test_every_machine_reads_all_images_as_one_array(own, opened, stored, machines, every):
+    pixels = SpreadPixels(machines[1], SECRET, own, stored[own] if opened else None)
     assert isinstance(pixels, CachedPixels)
     assert pixels.shape == every.shape == (12, SIZE, SIZE, 3)
     assert np.array_equal(pixels[:], every)
@@ -101,12 +101,12 @@ def test_threads_may_share_them(machines, every):
             assert np.array_equal(found, every[order])
 
 
-def test_a_damaged_file_of_another_machine_is_an_error_that_names_it(kept, machines, every):
+def test_a_damaged_file_of_another_machine_is_an_error_that_names_it(stored, machines, every):
     pixels = SpreadPixels(machines[1], SECRET, 2)
-    assert isinstance(kept[0], RawPixels)
-    path = kept[0].path
+    assert isinstance(stored[0], RawPixels)
+    path = stored[0].path
     content = bytearray(path.read_bytes())
-    content[content.index(kept[0][3].tobytes())] ^= 1
+    content[content.index(stored[0][3].tobytes())] ^= 1
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"changed or damaged \(image 4\)") as caught:
         pixels[np.arange(12)]
@@ -141,8 +141,8 @@ def test_a_machine_that_goes_away_is_a_lost_connection_like_those_of_torch():
     assert processes.is_lost_connection(caught.value)
 
 
-def test_a_file_that_was_removed_is_read_by_the_process_that_has_it_open(kept, machines, every):
-    kept[0].path.unlink()
+def test_a_file_that_was_removed_is_read_by_the_process_that_has_it_open(stored, machines, every):
+    stored[0].path.unlink()
     assert np.array_equal(SpreadPixels(machines[1], SECRET, 0)[:], every)
 
 

@@ -52,7 +52,7 @@ def facts(images: Any) -> dict[str, Any]:
 
 
 def on_two_machines(dataset, caches, gigabytes, letterbox):
-    """What this rank reads, or None if the images are not spread, and what the user is told."""
+    """What this rank reads, or None if the images are not spread, and the messages for the user."""
     os.environ["FOVEATE_CACHE"] = str(caches[processes.rank()])
     os.environ["FOVEATE_CACHE_GB"] = str(gigabytes)
     said = Said()
@@ -132,7 +132,7 @@ def test_images_of_one_archive_are_cut_by_images_and_not_by_archives(tmp_path, m
 
 
 @pytest.mark.slow
-def test_shares_that_do_not_fit_are_jpeg_and_the_user_is_told(tmp_path, monkeypatch):
+def test_shares_that_do_not_fit_are_jpeg_which_a_message_says(tmp_path, monkeypatch):
     smooth = [
         np.asarray(Image.fromarray(noise(3, 3, 3, seed=seed)).resize((SIZE, SIZE)))
         for seed in range(16)

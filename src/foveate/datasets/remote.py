@@ -134,7 +134,7 @@ def read_part(address: str, offset: int, size: int) -> bytes:
 
 
 def version(place: Path) -> str:
-    """What tells the version of a fetched file from others; empty where it is not whole."""
+    """The version of a fetched file: its ETag, date or size; empty where it is not whole."""
     record = _record(place)
     return str(record.get("etag") or record.get("modified") or record.get("size") or "")
 

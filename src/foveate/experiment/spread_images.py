@@ -32,8 +32,8 @@ from foveate.experiment.shares import file_sizes
 from foveate.progress import Reporter
 from foveate.training import helping
 
-_kept: dict[bytes, tuple[PixelServer, NDArray[np.uint8] | CachedPixels]] = {}
-"""What this process answers others with, by the secret that they share."""
+_served: dict[bytes, tuple[PixelServer, NDArray[np.uint8] | CachedPixels]] = {}
+"""What this process gives to others, by the secret that they share."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class SpreadImages:
 
     def opened(self) -> DecodedImages[Any]:
         """The images, as this process reads them."""
-        _, own = _kept.get(self.secret, (None, None))
+        _, own = _served.get(self.secret, (None, None))
         main = replace(self.shares[0], host=os.environ["MASTER_ADDR"])  # as this machine knows it
         shares = (main, *self.shares[1:])
         pixels = SpreadPixels(shares, self.secret, processes.machine_number(), own)
@@ -70,7 +70,7 @@ class SpreadImages:
 
 @dataclass(frozen=True)
 class _Decoded:
-    """What a machine tells of its share; the pixels stay there."""
+    """What a machine reports of its share; the pixels stay there."""
 
     share: Share
     hashes: tuple[str, ...]
@@ -138,7 +138,7 @@ def decode(
     every = (*dataset.skipped, *skipped.values())
     decoding.check_skipped(dataset, every, len(samples), max_skipped)
     _check_bands(dataset, shares)
-    _, own = _kept.get(secret, (None, None))
+    _, own = _served.get(secret, (None, None))
     return DecodedImages(
         replace(dataset, samples=samples, skipped=every),
         tuple(hash for one in decoded for hash in one.hashes),
@@ -188,7 +188,7 @@ def _decode_share(
         spec: What is made of them.
         secret: The secret of the run.
         on_progress: Called with the number of images done and in all.
-        on_message: Called with a sentence for the user; by default rank 0 is told at the end.
+        on_message: Called with a sentence for the user; by default rank 0 receives it at the end.
         on_plan: Called with what a large file will take.
     """
     samples, messages = [sample for sample, _ in part], list[str]()
@@ -215,7 +215,7 @@ def _decode_share(
     close()  # what was decoded with other settings before
     host = processes.reachable_host()
     server = PixelServer(images.pixels, host, secret)
-    _kept[secret] = server, images.pixels
+    _served[secret] = server, images.pixels
     return _Decoded(
         Share(images.pixels.shape, host, server.port, getattr(images.pixels, "path", None)),
         images.hashes,
@@ -227,8 +227,8 @@ def _decode_share(
 
 def close() -> None:
     """Answer no other process any more."""
-    while _kept:
-        _kept.popitem()[1][0].close()
+    while _served:
+        _served.popitem()[1][0].close()
 
 
 def _check_bands(dataset: Dataset[Any], shares: Sequence[Share]) -> None:

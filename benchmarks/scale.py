@@ -137,7 +137,7 @@ def cache(folder: Path, sizes: list[int], rounds: int) -> None:
         blobs = encoded.encode_all(pixels, keep)
         error = np.abs(np.asarray(jpeg).astype(np.int16) - pixels).mean()
         encoding = rate(lambda p=pixels, k=keep: encoded.encode_all(p, k), len(pixels), rounds)
-        server = PixelServer(raw, "127.0.0.1", SECRET)
+        server = PixelServer(raw, SECRET, "127.0.0.1")
         nothing = Share((0, *raw.shape[1:]), "127.0.0.1", 0, None)
         share = Share(raw.shape, "127.0.0.1", server.port, None)
         sent = SpreadPixels([nothing, share], SECRET, 0)

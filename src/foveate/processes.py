@@ -32,6 +32,8 @@ _BACKENDS = {"cuda": "cpu:gloo,cuda:nccl", "xpu": "cpu:gloo,xpu:xccl"}
 
 _first_ranks: list[int] = []
 """The first rank of each machine."""
+_addresses: list[str] = []
+"""The address of rank 0 as each rank knows it."""
 _groups = count()
 """Numbers of the connections of this process. The addresses of each are a part of the store, which
 outlives them, and the processes themselves if they are started again."""
@@ -102,6 +104,11 @@ def reachable_host() -> str:
         return str(probe.getsockname()[0])
 
 
+def are_here() -> bool:
+    """Whether all processes reach each other without a network."""
+    return {*_addresses} <= {"127.0.0.1", "::1", "localhost"}
+
+
 def is_main() -> bool:
     """Whether this process writes files and reports: it is the only one, or rank 0."""
     return rank() == 0
@@ -145,7 +152,9 @@ def connected(device: torch.device | None = None) -> Iterator[None]:
             remedy="Check that every machine reaches MASTER_ADDR, and that MASTER_PORT is free.",
         ) from None
     try:
-        _first_ranks[:] = [rank for rank, local in enumerate(gather(local_rank())) if local == 0]
+        found = gather((local_rank(), os.environ["MASTER_ADDR"]))
+        _first_ranks[:] = [rank for rank, (local, _) in enumerate(found) if local == 0]
+        _addresses[:] = [address for _, address in found]
         yield
     except (dist.DistError, RuntimeError) as error:
         if not is_lost_connection(error):

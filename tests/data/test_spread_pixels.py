@@ -41,7 +41,7 @@ def stored(tmp_path):
 @pytest.fixture
 def machines(stored):
     """A server for each machine, and their shares."""
-    servers = [PixelServer(pixels, "127.0.0.1", SECRET) for pixels in stored]
+    servers = [PixelServer(pixels, SECRET, "127.0.0.1") for pixels in stored]
     shares = [
         Share(pixels.shape, "127.0.0.1", server.port, getattr(pixels, "path", None))
         for pixels, server in zip(stored, servers, strict=True)
@@ -207,12 +207,28 @@ def test_images_are_spread_where_one_machine_cannot_keep_them(
     gigabytes, given, encoding, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("FOVEATE_CACHE_GB", str(gigabytes))
+    monkeypatch.setattr(room, "_encoded_bytes", lambda dataset, spec: 0.6 * RAW)
     dataset = files(tmp_path / "data", [noise(SIZE, SIZE, 3, seed=seed) for seed in range(10)])
     assert room.encoding_of_shares(dataset, DecodeSpec(SIZE, encoding=given), 5) == encoding
 
 
 def test_the_largest_share_must_fit(tmp_path, monkeypatch):
     monkeypatch.setenv("FOVEATE_CACHE_GB", str(0.6 * RAW * GB))
+    monkeypatch.setattr(room, "_encoded_bytes", lambda dataset, spec: 0.8 * RAW)
     dataset = files(tmp_path / "data", [noise(SIZE, SIZE, 3, seed=seed) for seed in range(10)])
     assert room.encoding_of_shares(dataset, DecodeSpec(SIZE), 6) == "raw"
     assert room.encoding_of_shares(dataset, DecodeSpec(SIZE), 7) == "jpeg"
+
+
+def test_grey_images_before_coloured_ones_are_not_taken_for_grey_ones(tmp_path, monkeypatch):
+    images = [noise(SIZE, SIZE, 1 if seed < 8 else 3, seed=seed) for seed in range(16)]
+    dataset = files(tmp_path / "data", images)
+    grey = 8 * (16 + 1140 + SIZE * SIZE)
+    monkeypatch.setenv("FOVEATE_CACHE_GB", str(1.01 * grey * GB))
+    assert room.encoding_of_shares(dataset, DecodeSpec(SIZE), 8) != "raw"
+
+
+def test_what_fits_in_no_way_is_not_spread(tmp_path, monkeypatch):
+    monkeypatch.setenv("FOVEATE_CACHE_GB", "0")
+    dataset = files(tmp_path / "data", [noise(SIZE, SIZE, 3, seed=seed) for seed in range(10)])
+    assert room.encoding_of_shares(dataset, DecodeSpec(SIZE), 5) is None

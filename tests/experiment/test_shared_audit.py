@@ -42,8 +42,8 @@ def audited(data: Path, cache: Path, deep: bool, damage: str = "") -> dict[str, 
     os.environ["FOVEATE_CACHE"] = str(cache)
     shares.MIN_IMAGES = 32
     if damage and processes.rank():
-        sizes = shares._sizes
-        shares._sizes = lambda sources: [size + 1 for size in sizes(sources)]
+        sizes = shares.file_sizes
+        shares.file_sizes = lambda sources: [size + 1 for size in sizes(sources)]
     with audit.led() as leads:
         if not leads:
             return {}

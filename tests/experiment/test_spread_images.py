@@ -152,6 +152,13 @@ def test_machines_with_one_cache_do_not_spread_the_images(tmp_path):
 
 
 @pytest.mark.slow
+def test_images_are_not_spread_where_the_cache_cannot_be_written(tmp_path):
+    dataset = files(tmp_path / "data", [noise(SIZE, SIZE, 3, seed=seed) for seed in range(8)])
+    (tmp_path / "one").write_text("no folder")
+    assert spread(dataset, tmp_path, raw_gigabytes(5)) == (None, "")
+
+
+@pytest.mark.slow
 def test_images_that_one_machine_can_keep_are_not_spread(tmp_path):
     dataset = files(tmp_path / "data", [noise(SIZE, SIZE, 3, seed=seed) for seed in range(8)])
     assert spread(dataset, tmp_path, 1) == (None, "")

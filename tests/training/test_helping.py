@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from foveate import processes
+from foveate.errors import DataError
 from foveate.training import helping
 from helpers.ranks import on_ranks
 
@@ -73,6 +74,36 @@ def test_the_first_process_of_each_machine_has_items_that_follow_each_other():
     assert found[2] == [None, None, None]
     assert own == ["here", [(2, 2)], None]
     assert others == ["done"] * 3
+
+
+def refuse(items):
+    if items[0] in ("here", "there"):
+        raise DataError("no good", where=items[0], remedy="Do better.")
+    return items
+
+
+def refusals():
+    """The errors of a machine, of the other, and of both; then what is done after them."""
+    if not processes.is_main():
+        return helping.wait_and_help()
+    found = []
+    with helping.helped():
+        for parts in (["here"], [1]), ([1], ["there"]), (["here"], ["there"]):
+            try:
+                helping.on_machines(refuse, parts)
+            except DataError as error:
+                found.append((error.message, error.where, error.remedy))
+        after = helping.on_machines(refuse, ([1], [2]))
+    processes.broadcast("done")
+    return found, after
+
+
+@pytest.mark.slow
+def test_an_error_of_any_machine_is_raised_when_all_are_done():
+    (found, after), other = on_ranks(2, refusals, local_ranks=[0, 0])
+    assert found == [("no good", where, "Do better.") for where in ("here", "there", "here")]
+    assert after == [[1], [2]]
+    assert other == "done"
 
 
 def test_one_process_does_all_itself():

@@ -134,9 +134,9 @@ def read_part(address: str, offset: int, size: int) -> bytes:
 
 
 def version(place: Path) -> str:
-    """The version of a fetched file: its ETag, date or size; empty where it is not whole."""
+    """The version of a fetched file: its ETag or date; empty where the server gave none."""
     record = _record(place)
-    return str(record.get("etag") or record.get("modified") or record.get("size") or "")
+    return str(record.get("etag") or record.get("modified") or "")
 
 
 def _fetch_web(address: str, place: Path, known: dict[str, Any]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from foveate import processes
 from foveate.data.dataset import Dataset
 from foveate.data.image_reading import DEFAULT_READING, ImageReading
 from foveate.datasets import remote
@@ -45,7 +47,7 @@ class RemoteSource(MemberSource):
         version: Of the archive, as it was listed, see `remote.version`.
         member: The file.
         reading: As of a `FileSource`.
-        machine: The number of the machine that has fetched it.
+        machine: The number of the machine that has fetched it; None if there was one.
     """
 
     address: str
@@ -53,7 +55,7 @@ class RemoteSource(MemberSource):
     version: str
     member: Member
     reading: ImageReading = DEFAULT_READING
-    machine: int = field(default=0, repr=False, compare=False)
+    machine: int | None = field(default=None, repr=False, compare=False)
 
     @property
     def path(self) -> Path:
@@ -67,8 +69,9 @@ class RemoteSource(MemberSource):
 
     def _read(self) -> bytes:
         path = self.path
-        if _version(path) == self.version:
-            with open_regular(path) as file:
+        fetched_here = self.machine in (None, processes.machine_number())
+        if fetched_here or (self.version and _version(path) == self.version):
+            with suppress(FileNotFoundError), open_regular(path) as file:
                 return read_member(file, self.member)
         return remote.read_part(self.address, self.member.offset, self.member.size)
 
@@ -109,10 +112,12 @@ def read(data: str, addresses: list[str], name: str, over_machines: OverMachines
         )
     place = remote.cache_folder(data)
     notes, entries, skipped = list[str](), [], []
-    fetched: dict[str, tuple[int, str]] = {}
-    for machine, found in enumerate(over_machines(_fetch_and_list, addresses, place.name)):
+    fetched: dict[str, tuple[int | None, str]] = {}
+    by_machine = over_machines(_fetch_and_list, addresses, place.name)
+    for number, found in enumerate(by_machine):
         if found is not None:
             listing, versions, more = found
+            machine = number if len(by_machine) > 1 else None
             fetched |= {shard: (machine, version) for shard, version in versions.items()}
             notes += [note for note in more if note not in notes]
             entries += [replace(entry, shard=place / entry.shard.name) for entry in listing.entries]

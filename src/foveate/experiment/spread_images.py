@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -99,21 +100,22 @@ def decode(
     sources = _sources(dataset.samples)
     if helping.machines() == 1 or not sources or not workers.can_travel([sources]):
         return None
-    remote = isinstance(sources[0], RemoteSource)
-    parts = _by_fetching_machine(dataset) if remote else helping.for_machines(dataset.samples)
-    encoding = room.encoding_of_shares(dataset, spec, max(map(len, parts)))
-    if (encoding is None and not remote) or not _have_own_caches():
+    if not _have_own_caches():
         return None
-    encoding = encoding or spec.encoding or "raw"
-    spec = replace(spec, encoding=encoding)
+    parts = _by_fetching_machine(sources, dataset.samples)
+    fetched, parts = parts is not None, parts or helping.for_machines(dataset.samples)
+    chosen = room.encoding_of_shares(dataset, spec, max(map(len, parts)))
+    if chosen is None and not fetched:
+        return None
     reporter.info(f"each of the {len(parts)} machines decodes and keeps a share of the images")
-    if encoding == "jpeg":
+    if chosen == "jpeg" and spec.encoding is None:
         reporter.warning(
             f"they are stored as JPEG of quality {QUALITY} at {spec.size} px, as the shares exceed "
             "the caches otherwise. Pixels change slightly, and each is decoded whenever it is "
             "used. Allow more with FOVEATE_CACHE_GB, or use a smaller --size."
         )
-    secret = secrets.token_bytes(32)
+    encoding = chosen or spec.encoding or "raw"
+    spec, secret = replace(spec, encoding=encoding), secrets.token_bytes(32)
     with reporter.bar("reading images, those of this machine", len(parts[0])) as bar:
         found = helping.on_machines(
             _decode_share,
@@ -148,20 +150,28 @@ def decode(
     )
 
 
-def _by_fetching_machine(dataset: Dataset[Any]) -> list[list[Sample[Any]]]:
-    """The samples of the shards that each machine has fetched."""
-    parts: list[list[Sample[Any]]] = [[] for _ in range(helping.machines())]
-    for sample in dataset:
-        assert isinstance(sample.source, RemoteSource)
-        parts[sample.source.machine].append(sample)
-    return parts
+def _by_fetching_machine(
+    sources: Sequence[Any], samples: Sequence[Sample[Any]]
+) -> list[Sequence[Sample[Any]]] | None:
+    """The samples of the shards that each machine has fetched; None if they were not dealt out."""
+    machines = [one.machine if isinstance(one, RemoteSource) else None for one in sources]
+    if None in machines:
+        return None
+    return [
+        [sample for sample, machine in zip(samples, machines, strict=True) if machine == number]
+        for number in range(helping.machines())
+    ]
 
 
 def _have_own_caches() -> bool:
     """Whether no other machine sees the cache of this one: shares of all would exceed it again."""
     folder = store.root()
-    folder.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=folder) as file:
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(NamedTemporaryFile(dir=folder))
+        except OSError:  # images stay in memory
+            return False
         seen = helping.on_machines(_sees, [[Path(file.name).name]] * helping.machines())
     return not any(seen[1:])
 
@@ -214,7 +224,7 @@ def _decode_share(
     )
     close()  # what was decoded with other settings before
     host = processes.reachable_host()
-    server = PixelServer(images.pixels, host, secret)
+    server = PixelServer(images.pixels, secret, host if processes.are_here() else None)
     _served[secret] = server, images.pixels
     return _Decoded(
         Share(images.pixels.shape, host, server.port, getattr(images.pixels, "path", None)),

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ import torch
 import torch.distributed as dist
 
 from foveate import processes
+from foveate.errors import FoveateError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -120,17 +120,21 @@ def on_machines(
 
     Returns:
         What each machine gives; None where it has no items.
+
+    Raises:
+        FoveateError: That of the first machine that has one, when all are done.
     """
-    own = partial(on_this or work, parts[0], *args)
-    if machines() == 1:
-        return [own() if len(parts[0]) else None]
-    firsts = processes.first_ranks()
-    processes.broadcast(_Job(_on_machine, (work, args)))
-    for rank in range(1, processes.size()):
-        _send(parts[firsts.index(rank)] if rank in firsts else [], rank)
-    found: list[R | None] = [own() if len(parts[0]) else None]
+    firsts = processes.first_ranks() if machines() > 1 else [0]
+    if machines() > 1:
+        processes.broadcast(_Job(_on_machine, (work, args)))
+        for rank in range(1, processes.size()):
+            _send(parts[firsts.index(rank)] if rank in firsts else [], rank)
+    found = list(_on_machine(parts[0], on_this or work, args)) or [None]
     for rank, part in zip(firsts[1:], parts[1:], strict=True):
         found.append(_receive(rank) if len(part) else None)
+    for one in found:
+        if isinstance(one, FoveateError):
+            raise one
     return found
 
 
@@ -145,9 +149,15 @@ def for_machines(items: Sequence[T]) -> list[Sequence[T]]:
     return [items[start:end] for start, end in pairwise(ends)]
 
 
-def _on_machine(items: Sequence[Any], work: Callable[..., R], args: tuple[Any, ...]) -> Iterator[R]:
+def _on_machine(
+    items: Sequence[Any], work: Callable[..., Any], args: tuple[Any, ...]
+) -> Iterator[Any]:
+    """The result, or the error; nothing where there are no items."""
     if len(items):
-        yield work(items, *args)
+        try:
+            yield work(items, *args)
+        except FoveateError as error:  # rank 0 raises it, when all machines are done
+            yield error
 
 
 def _send(value: object, rank: int) -> None:

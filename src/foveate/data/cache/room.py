@@ -85,21 +85,24 @@ def encoding_of_shares(dataset: Dataset[Any], spec: DecodeSpec, largest: int) ->
         largest: Number of images of the largest share. All machines have a cache like this one's.
 
     Returns:
-        The encoding; None if one machine can keep all of them.
+        The encoding; None if one machine can keep all of them, or if not even shares fit.
     """
-    if spec.encoding == "jpeg":
-        return None if _fits(_encoded_bytes, dataset, spec) else "jpeg"
-    if _fits(_raw_bytes_that_fit, dataset, spec):
-        return None
-    share = replace(dataset, samples=dataset.samples[:largest])
-    return "raw" if _fits(_raw_bytes_that_fit, share, spec) else spec.encoding or "jpeg"
+    part = largest / len(dataset)
+    if spec.encoding != "jpeg":
+        needed = _raw_bytes(dataset, spec.size, spec.channels or 3)
+        if not _fits(needed) and spec.channels is None and _seems_grey(dataset):
+            needed = _raw_bytes(dataset, spec.size, 1)
+        if _fits(needed):
+            return None
+        if spec.encoding == "raw" or _fits(needed * part):
+            return "raw"
+    needed = _encoded_bytes(dataset, spec)
+    return "jpeg" if not _fits(needed) and _fits(needed * part) else None
 
 
-def _fits(
-    bytes_of: Callable[[Dataset[Any], DecodeSpec], int], dataset: Dataset[Any], spec: DecodeSpec
-) -> bool:
+def _fits(needed: float) -> bool:
     try:
-        store.check_room(bytes_of(dataset, spec))
+        store.check_room(round(needed))
     except store.NoRoom:
         return False
     return True

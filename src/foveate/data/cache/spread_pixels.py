@@ -162,15 +162,19 @@ class PixelServer:
 
     Args:
         pixels: The images of this machine.
-        host: The name or the address by which other machines reach this one.
         secret: The secret of the run.
+        host: Where the others reach this machine, if all are this one; by default all addresses
+            of this machine are open, as a name of it may lead to itself alone.
     """
 
-    def __init__(self, pixels: NDArray[np.uint8] | CachedPixels, host: str, secret: bytes):
+    def __init__(
+        self, pixels: NDArray[np.uint8] | CachedPixels, secret: bytes, host: str | None = None
+    ):
         self._pixels, self._secret = pixels, secret
-        if host in ("127.0.0.1", "localhost"):
-            self._socket = socket.create_server((host, 0))
-        elif socket.has_dualstack_ipv6():  # a name of this machine may lead to itself alone
+        if host is not None:
+            family = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0][0]
+            self._socket = socket.create_server((host, 0), family=family)
+        elif socket.has_dualstack_ipv6():
             self._socket = socket.create_server(
                 ("", 0), family=socket.AF_INET6, dualstack_ipv6=True
             )
@@ -230,7 +234,8 @@ def _connect(host: str, port: int, secret: bytes) -> socket.socket:
     except (OSError, EOFError) as error:
         raise RunError(
             f"the images of another machine cannot be read from {host}:{port} ({error})",
-            remedy="Let the machines of the run reach each other on all ports.",
+            remedy="If its process has ended, its own message tells why. Else let the machines of "
+            "the run reach each other on all ports.",
         ) from None
     return connection
 

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from foveate import processes
+
 
 @contextmanager
 def ended_by_sigterm() -> Iterator[None]:
@@ -19,11 +21,16 @@ def ended_by_sigterm() -> Iterator[None]:
     if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+    def end(*_: object) -> None:
+        sys.exit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if signal.getsignal(signal.SIGTERM) is end:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager
@@ -50,5 +57,10 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
         signal.signal(number, request)
     try:
         yield requested.is_set
-    finally:
+    except BaseException as error:
         restore()
+        if processes.launched() and processes.is_lost_connection(error):
+            # torchrun ends all ranks when one has ended. This one does so itself, and says why.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise
+    restore()

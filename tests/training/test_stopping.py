@@ -38,11 +38,18 @@ def test_a_rank_that_lost_another_is_not_ended_before_it_says_so(
     assert signal.getsignal(signal.SIGTERM) is expected
 
 
+def stopped_twice(answers: list[bool]) -> None:
+    with ended_by_sigterm(), stop_requests() as asked:
+        answers.append(asked())
+        signal.raise_signal(signal.SIGTERM)
+        answers.append(asked())
+        signal.raise_signal(signal.SIGTERM)
+
+
 def test_a_stop_is_requested_once_and_the_second_signal_ends_the_block():
-    with pytest.raises(SystemExit) as caught, ended_by_sigterm(), stop_requests() as asked:
-        assert not asked()
-        signal.raise_signal(signal.SIGTERM)
-        assert asked()
-        signal.raise_signal(signal.SIGTERM)
+    answers: list[bool] = []
+    with pytest.raises(SystemExit) as caught:
+        stopped_twice(answers)
+    assert answers == [False, True]
     assert caught.value.code == 128 + signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -5,11 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from foveate import load
 from foveate.data.dataset import Dataset
 from foveate.datasets import remote, shard_lists
 from foveate.errors import BadImage, DataError, StorageError
+from helpers.http_folder import serving
 from helpers.tars import TWO, Files, ids, png, tar
 
 
@@ -140,18 +139,10 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     (tmp_path / "site").mkdir()
-    server: Any = ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(Handler, directory=str(tmp_path / "site"))
-    )
-    server.asked, server.sent, server.tags, server.cut = [], [], False, False
-    server.ranges, server.sent_bytes = False, 0
-    server.site = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(tmp_path / "site", Handler) as server:
+        server.sent, server.tags, server.cut = [], False, False
+        server.ranges, server.sent_bytes = False, 0
+        yield server
 
 
 def sent(server: Any) -> list[str]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from foveate.datasets.load import load
 from foveate.formats import webdataset
 from foveate.training import checkpoint
 from helpers.colour_folder import make_folder
+from helpers.http_folder import serving
 from helpers.machines import run_machines, start_machines
 from helpers.ranks import run_torchrun
 
@@ -123,16 +122,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         shard, place = next((tmp_path / f"{number}").glob("*.tar")), tmp_path / "site"
         shard.rename(place / f"part-{number}.tar")
         (tmp_path / f"{number}" / "classes.txt").rename(place / "classes.txt")
-    handler = partial(Server, directory=str(tmp_path / "site"))
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.asked = []
-    server.address = f"http://127.0.0.1:{server.server_port}/part-{{0..3}}.tar"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(tmp_path / "site", Server) as server:
+        server.address = f"{server.site}/part-{{0..3}}.tar"
+        yield server
 
 
 def test_each_machine_fetches_its_own_shards_from_an_address(site: Any, tmp_path: Path) -> None:

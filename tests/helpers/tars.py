@@ -42,6 +42,17 @@ def tar(path: Path, files: Files, format: int = tarfile.PAX_FORMAT) -> Path:
     return path
 
 
+def shards(folder: Path, *names: str) -> Path:
+    """Write archives of these names, each with an image of either class."""
+    for number, name in enumerate(names):
+        files: Files = {}
+        for label in (0, 1):
+            key = f"{number}-{label}"
+            files |= {f"{key}.png": png(label), f"{key}.cls": str(label)}
+        tar(folder / name, files)
+    return folder
+
+
 def put(archive: tarfile.TarFile, info: tarfile.TarInfo, data: bytes = b"") -> None:
     info.size = len(data)
     archive.addfile(info, io.BytesIO(data))

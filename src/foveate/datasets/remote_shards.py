@@ -63,7 +63,7 @@ class RemoteSource(MemberSource):
         return remote.fetched_folder(self.folder) / remote.file_name(self.address)
 
     @property
-    def where(self) -> str:  # type: ignore[override]
+    def where(self) -> str:
         """The address."""
         return self.address
 

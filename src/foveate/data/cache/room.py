@@ -49,7 +49,8 @@ def plan(
         store.check_room(needed)
     else:
         try:
-            needed = _raw_bytes_that_fit(dataset, spec)
+            needed = _likely_raw_bytes(dataset, spec)
+            store.check_room(needed)
             spec = replace(spec, encoding="raw")
         except store.NoRoom as error:
             if spec.encoding == "raw" or not spec.size:
@@ -89,9 +90,7 @@ def encoding_of_shares(dataset: Dataset[Any], spec: DecodeSpec, largest: int) ->
     """
     part = largest / len(dataset)
     if spec.encoding != "jpeg":
-        needed = _raw_bytes(dataset, spec.size, spec.channels or 3)
-        if not _fits(needed) and spec.channels is None and _seems_grey(dataset):
-            needed = _raw_bytes(dataset, spec.size, 1)
+        needed = _likely_raw_bytes(dataset, spec)
         if _fits(needed):
             return None
         if spec.encoding == "raw" or _fits(needed * part):
@@ -135,15 +134,11 @@ def check_memory(dataset: Dataset[Any], spec: DecodeSpec, reason: str, remedy: s
         )
 
 
-def _raw_bytes_that_fit(dataset: Dataset[Any], spec: DecodeSpec) -> int:
+def _likely_raw_bytes(dataset: Dataset[Any], spec: DecodeSpec) -> int:
+    """Bytes of images in colour; where these do not fit, of grey ones if they seem grey."""
     needed = _raw_bytes(dataset, spec.size, spec.channels or 3)
-    try:
-        store.check_room(needed)
-    except store.NoRoom:
-        if spec.channels is not None or not _seems_grey(dataset):
-            raise
-        needed = _raw_bytes(dataset, spec.size, 1)
-        store.check_room(needed)
+    if spec.channels is None and not _fits(needed) and _seems_grey(dataset):
+        return _raw_bytes(dataset, spec.size, 1)
     return needed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -42,20 +43,23 @@ class Member:
     size: int
 
 
-class MemberSource:
+class MemberSource(ABC):
     """An image file in an archive, wherever that lies.
 
     Attributes:
         member: The file.
         reading: As of a `FileSource`.
-        where: The archive, as messages name it.
     """
 
     __slots__ = ()
 
     member: Member
     reading: ImageReading
-    where: Path | str
+
+    @property
+    @abstractmethod
+    def where(self) -> Path | str:
+        """The archive, as messages name it."""
 
     def read(self) -> Image:
         """Return the image: (H, W, C) uint8.
@@ -109,9 +113,9 @@ class MemberSource:
             raise BadImage("the shard was cut short after it was read", where=self.where)
         return data
 
+    @abstractmethod
     def _read(self) -> bytes:
         """Read the bytes of the file."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ class ShardSource(MemberSource):
     reading: ImageReading = DEFAULT_READING
 
     @property
-    def where(self) -> Path:  # type: ignore[override]
+    def where(self) -> Path:
         """The archive."""
         return self.path
 

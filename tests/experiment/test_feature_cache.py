@@ -17,6 +17,7 @@ class Net(torch.nn.Module):
     """Stands for a net: only its size, its device and its tensors are asked for."""
 
     size = 8
+    images_at_once = 4096
 
     def __init__(self, value: float, device: str = "cpu"):
         super().__init__()

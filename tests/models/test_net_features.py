@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from foveate import models
-from foveate.models import features as module
+from foveate.models import model
 from foveate.models.features import features, last_layer, map_statistics
 from foveate.models.model import VisionModel
 from foveate.tasks.classification import Classification
@@ -29,7 +29,7 @@ def images(count: int) -> np.ndarray:
 @pytest.mark.parametrize("count", [1, 7])
 @pytest.mark.parametrize("per_batch", [1, 3, 100])
 def test_the_last_layer_turns_features_into_logits(net, monkeypatch, count, per_batch):
-    monkeypatch.setattr(module, "_PIXELS_PER_BATCH", per_batch * 16 * 16)
+    monkeypatch.setattr(model, "_CACHED_PIXELS", per_batch * 16 * 16)
     found = features(net, images(count))
     layer = last_layer(net)
     with torch.no_grad():
@@ -55,7 +55,7 @@ def test_no_image_has_no_features(net):
 
 @pytest.mark.parametrize("count", [0, 1, 7])
 def test_map_statistics_are_those_of_each_channel_of_each_map(net, monkeypatch, count):
-    monkeypatch.setattr(module, "_PIXELS_PER_BATCH", 3 * 16 * 16)
+    monkeypatch.setattr(model, "_CACHED_PIXELS", 3 * 16 * 16)
     found = map_statistics(net, images(count))
     assert found.dtype == np.float32
     assert found.shape == (count, 2 * sum(net.backbone.channels))

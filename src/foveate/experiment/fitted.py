@@ -39,5 +39,11 @@ def measure_fit(run: RunFolder, prepared: PreparedData) -> tuple[float, float]:
     task, net = run.load()
     if isinstance(task, Tiled):
         images = task.tile_targets(*images)
-    batches = validation_batches(task, *images, rank=processes.rank(), ranks=processes.size())
+    batches = validation_batches(
+        task,
+        *images,
+        task.validation_batch(net),
+        rank=processes.rank(),
+        ranks=processes.size(),
+    )
     return validate(net, task, batches)

@@ -16,7 +16,6 @@ from foveate.data.cache.encoded import cores
 from foveate.data.cache.workers import Chunk, DecodeSpec
 from foveate.data.dataset import Source
 from foveate.data.subset import ImageArray
-from foveate.models.features import batch_size
 from foveate.models.model import VisionModel
 from foveate.training import helping
 from foveate.training.device import find
@@ -86,7 +85,7 @@ def compute_features(
         (N, D) float32.
     """
     ranks = helping.helpers()
-    size = batch_size(net) * -(-MIN_IMAGES // batch_size(net))
+    size = net.images_at_once * -(-MIN_IMAGES // net.images_at_once)
     if ranks == 1 or len(images) <= size:
         return compute(net, images, on_progress)
     found: list[NDArray[np.float32]] = []

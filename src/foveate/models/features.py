@@ -14,8 +14,6 @@ from foveate.data.subset import ImageArray
 from foveate.models.fused import fused
 from foveate.models.model import VisionModel
 
-_PIXELS_PER_BATCH = 2**18  # the maps of one layer fit a processor's cache; more takes up to twice
-
 
 def last_layer(net: nn.Module) -> nn.Linear | None:
     """Return the last linear layer, if a net has one."""
@@ -85,13 +83,8 @@ def map_statistics(
     return np.concatenate(found)
 
 
-def batch_size(net: VisionModel) -> int:
-    """Number of images whose features are computed at once."""
-    return max(1, _PIXELS_PER_BATCH // net.size**2)
-
-
 def _batches(net: VisionModel, images: int) -> Iterator[NDArray[np.int64]]:
     """Rows of some images at a time."""
-    count = batch_size(net)
+    count = net.images_at_once
     for start in range(0, images, count):
         yield np.arange(start, min(start + count, images))

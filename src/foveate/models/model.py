@@ -18,6 +18,10 @@ from foveate.data.subset import ImageArray
 from foveate.models.backbone import IMAGENET, Backbone, ChannelStatistics
 
 _PIXELS_PER_BLOCK = 2**22
+_CACHED_PIXELS = 2**18
+"""Pixels of a batch on a CPU."""
+_PIXELS_AT_ONCE = 2**21
+"""Pixels of a batch on an accelerator: maps take about a hundred times their memory."""
 _MAX_FIT_PIXELS = 5_000_000
 """Pixels from which a backbone computes what it does not learn: 5,000 images of 32 px."""
 
@@ -56,6 +60,16 @@ class VisionModel(nn.Module):
         self.body, self.size, self.channels = body, size, len(mean)
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))
+
+    @property
+    def images_at_once(self) -> int:
+        """Images in a batch that is computed fastest without gradients.
+
+        On a CPU the maps of a layer then fit its cache. In larger batches a pretrained net takes up
+        to 1.6 times as long for each image (benchmarks/README.md).
+        """
+        pixels = _CACHED_PIXELS if self.mean.device.type == "cpu" else _PIXELS_AT_ONCE
+        return max(1, pixels // self.size**2)
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode, but for normalisation layers that keep their statistics."""

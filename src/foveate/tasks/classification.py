@@ -28,9 +28,6 @@ from foveate.tasks.capabilities import Averaged
 from foveate.tasks.presenters.classification import ClassificationPresenter
 from foveate.tasks.task import BaselinePredictors, Task
 
-BATCH_SIZE = 500
-"""Images that are predicted at once."""
-
 
 class Classification(ClassificationPresenter, Task[Label], Averaged[Label]):
     """Cross-entropy over K classes.
@@ -133,6 +130,10 @@ class Classification(ClassificationPresenter, Task[Label], Averaged[Label]):
         """Accuracy."""
         return (output.argmax(1) == target.to(output.device)).float().mean().item()
 
+    def validation_batch(self, net: VisionModel) -> int:
+        """As many as are fastest: loss and accuracy are means over images."""
+        return net.images_at_once
+
     def predict(self, net: VisionModel, images: Images) -> list[Label]:
         """The most likely class of each image with all probabilities."""
         if not len(images):
@@ -168,8 +169,8 @@ class Classification(ClassificationPresenter, Task[Label], Averaged[Label]):
         """(V, N, K) logits of each image and, with `hflip`, of its mirror image, on the CPU."""
         net.eval()
         chunks = []
-        for start in range(0, len(images), BATCH_SIZE):
-            batch = net.batch(images[start : start + BATCH_SIZE])
+        for start in range(0, len(images), net.images_at_once):
+            batch = net.batch(images[start : start + net.images_at_once])
             views = [batch, batch.flip(3)] if self.hflip else [batch]
             chunks.append(torch.stack([net(view).float() for view in views]).cpu())
         return torch.cat(chunks, 1)

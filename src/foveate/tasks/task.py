@@ -154,6 +154,13 @@ class Task(Presenter[A]):
             quick: Whether a few images suffice, because all would slow training down.
         """
 
+    def validation_batch(self, net: VisionModel) -> int | None:
+        """Images in a batch that is validated; None for as many as fit a fixed number of pixels.
+
+        Not all tasks can choose freely: the metrics of some are computed batch by batch.
+        """
+        return None
+
     @abstractmethod
     def predict(self, net: VisionModel, images: Images) -> list[A]:
         """Predict, without seeing targets.

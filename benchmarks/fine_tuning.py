@@ -48,7 +48,7 @@ def of_foveate(size: int, batch_size: int) -> Callable[[], object]:
     labels = [Label(row % len(CLASSES)) for row in range(count)]
     ids = [f"{row}.png" for row in range(count)]
     batches = Batches(task, pixels, labels, ids, batch_size=batch_size, seed=0, augment=policy)
-    rates = layer_rates(backbone, recipe.last_rate, recipe.rate_decay)
+    rates = layer_rates(backbone, recipe.rate_decay)
     built = optimizer(recipe.optimizer, net, lr=1e-4, weight_decay=5e-4, rates=rates)
     training = steps(net, task.loss, batches(), built, lambda step: 1.0)
     return lambda: next(training)

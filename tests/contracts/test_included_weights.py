@@ -101,7 +101,7 @@ def test_frozen_layers_stay_as_published_while_the_others_learn(case):
     backbone = case.net.backbone
     backbone.freeze(3)
     before = copy.deepcopy(case.net.state_dict())
-    rates = layer_rates(backbone, 0.1, 0.5)
+    rates = layer_rates(backbone, 0.5)
     built = optimizer("adamw", case.net, lr=0.01, weight_decay=0.1, rates=rates)
     case.loss().backward()
     built.step()
@@ -139,8 +139,8 @@ def test_one_batch_can_be_overfitted(name, channels):
         case.task, np.stack(case.images), case.targets, case.ids,
         batch_size=N, seed=0, augment=ImageAugment(),
     )  # fmt: skip
-    rates = layer_rates(case.net.backbone, 0.3, 0.7)
-    built = optimizer("adamw", case.net, lr=5e-3, weight_decay=0.0, rates=rates)
+    rates = layer_rates(case.net.backbone, 0.7)
+    built = optimizer("adamw", case.net, lr=2e-3, weight_decay=0.0, rates=rates)
     losses = [
         step.losses["total"].item()
         for step in steps(

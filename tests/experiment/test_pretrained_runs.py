@@ -13,12 +13,14 @@ import foveate as fv
 from foveate import models
 from foveate.data.cache import arrays
 from foveate.data.dataset import Dataset
+from foveate.data.image_reading import DEFAULT_READING
 from foveate.datasets.load import load
 from foveate.errors import Interrupted, SettingError
-from foveate.experiment import choice, probing
+from foveate.experiment import building, choice, probing, train
 from foveate.experiment.command_line import command_line
 from foveate.settings import Settings
 from foveate.tasks.classification import Classification
+from foveate.tasks.detection import Detection
 from foveate.training import checkpoint
 from helpers import boxes_demo as coco
 from helpers.interruption import interrupt_at
@@ -85,6 +87,36 @@ def test_fine_tuning_changes_weights_and_keeps_the_running_statistics(run):
         if "running" in name or "batches" in name:
             assert torch.equal(before, after), name
     assert not all(torch.equal(before, after) for _, before, after in pairs)
+
+
+@pytest.mark.parametrize(("channels", "frozen"), [(1, True), (3, True), (4, False), (16, False)])
+def test_the_first_layers_stay_as_published_unless_their_filters_are_a_guess(channels, frozen):
+    settings = Settings.of(model=probing.MODEL, weights="included", task="detection")
+    pixels = np.zeros((1, 64, 64, channels), np.uint8)
+    net = building.build_net(Detection(("a", "b")), settings, pixels, DEFAULT_READING)
+    for number, group in enumerate(net.backbone.layer_groups()):
+        learns = not (frozen and number < 3)
+        assert all(weight.requires_grad == learns for weight in group.parameters())
+
+
+@pytest.mark.parametrize(
+    ("task", "freeze", "factor"),
+    [(Classification, False, 0.1), (Classification, True, 1.0), (Detection, False, 1.0)],
+)
+def test_the_fitted_layer_moves_slowly_beside_layers_that_learn(task, freeze, factor):
+    settings = Settings.of(
+        model=probing.MODEL, weights="included", optimizer="adamw", freeze=freeze, task=task.name
+    )
+    net = probing.included_net(3, 64, task(("across", "down")).head)
+    net.backbone.freeze(None if freeze else 0)
+    rates = {
+        weight: group["peak_lr"]
+        for group in train._optimizer(settings, net, 0.01).param_groups
+        for weight in group["params"]
+    }
+    assert max(rates.values()) == 0.01
+    *_, last = net.parameters()
+    assert rates[last] == pytest.approx(0.01 * factor)
 
 
 def test_the_command_of_a_probe_has_no_epochs_and_its_net_predicts_as_the_baseline(

@@ -22,10 +22,10 @@ class Heard(NullReporter):
         self.warnings.append(text)
 
 
-def warnings_of(minutes, elapsed, validation, after, model="tiny_cnn", weights=None):
+def warnings_of(minutes, elapsed, validation, after, model="tiny_cnn", **more):
     heard = Heard()
     rehearsal = Rehearsal(validation, after, images=100)
-    settings = Settings(minutes=minutes, size=128, model=model, weights=weights)
+    settings = Settings(minutes=minutes, size=128, model=model, **more)
     warn_of_short_budget(rehearsal, elapsed, 400, settings, heard)
     return heard.warnings
 
@@ -45,11 +45,16 @@ def test_what_a_budget_cannot_buy_is_said_with_the_minutes_that_would():
 
 
 @pytest.mark.parametrize(
-    ("name", "weights", "smaller"), [("tiny_cnn", None, 32), ("efficientnet_lite0", "included", 64)]
+    ("task", "name", "weights", "advice"),
+    [
+        ("classification", "tiny_cnn", None, ", or --size 32"),
+        ("detection", "efficientnet_lite0", "included", ", or --size 64"),
+        ("classification", "efficientnet_lite0", "included", ""),  # features would be worse
+    ],
 )
-def test_the_size_that_is_advised_is_one_that_the_model_takes(name, weights, smaller):
-    (line,) = warnings_of(1, 10, 9, 20, name, weights=weights)
-    assert line.endswith(f", or --size {smaller}")
+def test_the_size_that_is_advised_is_one_that_the_model_takes(task, name, weights, advice):
+    (line,) = warnings_of(1, 10, 9, 20, name, weights=weights, task=task)
+    assert line.endswith(f"--minutes 7{advice}")
 
 
 @pytest.mark.parametrize(("other", "seconds"), [(20, 100), (900, -780)])

@@ -35,8 +35,8 @@ def with_equal_gradients(net):
 
 def test_rates_fall_by_one_factor_from_group_to_group():
     backbone = Three()
-    rates = layer_rates(backbone, 0.5, 0.1)
-    for stage, rate in zip(backbone.stages, (0.005, 0.05, 0.5), strict=True):
+    rates = layer_rates(backbone, 0.1)
+    for stage, rate in zip(backbone.stages, (0.01, 0.1, 1.0), strict=True):
         assert [rates[weight] for weight in stage.parameters()] == pytest.approx([rate, rate])
     assert rates.keys() == set(backbone.parameters())
 
@@ -44,7 +44,7 @@ def test_rates_fall_by_one_factor_from_group_to_group():
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_parameter_is_in_one_group_at_its_rate(name):
     net = net_of_three()
-    rates = layer_rates(net["backbone"], 0.5, 0.1)
+    rates = layer_rates(net["backbone"], 0.1)
     net["backbone"].freeze(1)
     built = optimizer(name, net, lr=0.01, weight_decay=0.1, rates=rates)
     seen = [weight for group in built.param_groups for weight in group["params"]]
@@ -64,14 +64,14 @@ def test_the_first_step_is_as_long_as_its_rate_says(name):
     net = net_of_three()
     with_equal_gradients(net)
     before = copy.deepcopy(net)
-    rates = layer_rates(net["backbone"], 0.5, 0.1)
+    rates = layer_rates(net["backbone"], 0.1)
     optimizer(name, net, lr=0.01, weight_decay=0.0, rates=rates).step()
     steps = {
         key: (weight - old).detach()
         for (key, weight), old in zip(net.named_parameters(), before.parameters(), strict=True)
     }
     for kind in ("weight", "bias"):
-        for stage, rate in enumerate((0.005, 0.05, 0.5)):
+        for stage, rate in enumerate((0.01, 0.1, 1.0)):
             torch.testing.assert_close(
                 steps[f"backbone.stages.{stage}.{kind}"], rate * steps[f"head.{kind}"],
                 atol=1e-6, rtol=1e-2,

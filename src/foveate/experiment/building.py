@@ -37,7 +37,7 @@ def build_net(
     backbone = models.build(settings.model, channels=channels, size=size, weights=start)
     if settings.freeze:
         backbone.freeze()
-    elif start is not None:
+    elif start is not None and channels in (1, 3):  # filters for more bands are a guess, and learn
         backbone.freeze(recipe_of(settings).frozen_groups)
     mean, std = (
         published_statistics(channels, backbone.statistics) if start else pixel_statistics(pixels)

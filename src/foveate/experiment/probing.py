@@ -22,6 +22,7 @@ from foveate.models.backbone import Backbone
 from foveate.models.features import features, last_layer
 from foveate.models.model import VisionModel, published_statistics
 from foveate.progress import NullReporter, Reporter
+from foveate.settings import Settings
 from foveate.tasks.classification import Classification, labels_of
 from foveate.training.doctor import LabelEvidence
 from foveate.training.probe import Examples, Probe, fit_probe
@@ -116,6 +117,11 @@ def check_labels(task: Classification, prepared: PreparedData, seed: int) -> Lab
     )
     mistakes = int((probabilities.argmax(1) != labels).sum())
     return LabelEvidence(len(rows), mistakes, len(label_errors.suspects(probabilities, labels)))
+
+
+def starts_from_probe(settings: Settings) -> bool:
+    """Whether a run begins with the linear probe as its last layer, see `start_from_probe`."""
+    return settings.weights is not None and settings.task == Classification.name
 
 
 def start_from_probe(

@@ -14,6 +14,7 @@ from foveate import models, processes
 from foveate.data.batches import validation_batches
 from foveate.data.subset import Subset
 from foveate.experiment.prepared_data import PreparedData
+from foveate.experiment.probing import starts_from_probe
 from foveate.models.model import VisionModel
 from foveate.progress import Reporter
 from foveate.settings import Settings
@@ -76,7 +77,7 @@ def rehearse(
         amp: dtype of the forward pass in validation, or None for full precision.
     """
     was_training, device = net.training, next(net.parameters()).device
-    inputs, target = next(iter(validation_batches(task, *valid)))
+    inputs, target = next(iter(validation_batches(task, *valid, task.validation_batch(net))))
 
     def validate_batch() -> None:
         with autocast(device, amp):
@@ -123,7 +124,9 @@ def warn_of_short_budget(
     least = models.find(settings.model).smallest_size(pretrained=settings.weights is not None)
     affordable = int(settings.size * math.sqrt(max(epochs, 0.02) / MIN_EPOCHS))
     smaller = max(affordable // _STEP, -(-least // _STEP)) * _STEP
-    sizes = f", or --size {smaller}" if smaller < settings.size and elapsed < other / 2 else ""
+    # Features of smaller images would be worse from the start.
+    helps = smaller < settings.size and elapsed < other / 2 and not starts_from_probe(settings)
+    sizes = f", or --size {smaller}" if helps else ""
     reporter.warning(
         f"a budget of {settings.minutes:g} min trains {about_epochs(epochs)}, as all else takes "
         f"about {other:.0f} s; for {MIN_EPOCHS} epochs give --minutes {needed}{sizes}"

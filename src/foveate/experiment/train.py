@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from foveate import models, processes
 from foveate.data.batches import AugmentPolicy, Batches, validation_batches
@@ -21,10 +21,11 @@ from foveate.experiment.building import build_net, recipe_of
 from foveate.experiment.fitted import measure_fit
 from foveate.experiment.model_file import header
 from foveate.experiment.prepared_data import PreparedData
-from foveate.experiment.probing import start_from_probe
+from foveate.experiment.probing import start_from_probe, starts_from_probe
 from foveate.experiment.rehearsal import rehearse, warn_of_short_budget
 from foveate.experiment.run_folder import RunFolder
 from foveate.experiment.smaller_batches import smaller_batches
+from foveate.models.features import last_layer
 from foveate.models.model import VisionModel
 from foveate.progress import Reporter
 from foveate.settings import Settings
@@ -42,6 +43,9 @@ from foveate.wording import count_noun
 
 MIN_EPOCHS = 4
 """Epochs without epochs or minutes, however many images there are."""
+PROBE_RATE = 0.1
+"""Factor of the learning rate for a last layer that begins as the linear probe: larger steps would
+undo the fit. Measured with `efficientnet_lite0` (benchmarks/README.md)."""
 
 
 def learn(
@@ -116,7 +120,8 @@ def _learn(
     net = build_net(task, settings, pixels, reading_of(prepared.images.dataset))
     net = net.to(torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     start = None
-    if settings.weights is not None and isinstance(task, Classification):
+    if starts_from_probe(settings):
+        assert isinstance(task, Classification), "a linear probe tells classes apart"
         net.keeps_statistics = True
         if not processes.is_main():
             start = helping.wait_and_help()
@@ -211,7 +216,13 @@ def _learn(
             state,
             task,
             batches,
-            lambda: validation_batches(task, *valid, rank=processes.rank(), ranks=processes.size()),
+            lambda: validation_batches(
+                task,
+                *valid,
+                task.validation_batch(net),
+                rank=processes.rank(),
+                ranks=processes.size(),
+            ),
             config,
             run.path,
             header(task, net, run.settings),
@@ -267,12 +278,14 @@ def _with_optimizer(
 
 
 def _optimizer(settings: Settings, net: nn.Module, lr: float) -> torch.optim.Optimizer:
-    """The optimizer; pretrained layers have the rates of the recipe."""
+    """The optimizer; pretrained layers have the rates of the recipe, a fitted one PROBE_RATE."""
     assert settings.optimizer is not None, "it is resolved"
     assert isinstance(net, VisionModel), "a complete net is expected"
-    recipe, rates = recipe_of(settings), None
+    rates: dict[Tensor, float] = {}
     if settings.weights is not None and not settings.freeze:
-        rates = layer_rates(net.backbone, recipe.last_rate, recipe.rate_decay)
+        rates = layer_rates(net.backbone, recipe_of(settings).rate_decay)
+        if starts_from_probe(settings) and (layer := last_layer(net)) is not None:
+            rates |= dict.fromkeys(layer.parameters(), PROBE_RATE)
     return optimizer(
         settings.optimizer, net, lr=lr, weight_decay=settings.weight_decay, rates=rates
     )

@@ -37,8 +37,8 @@ class Recipe:
         batch_size: Images in a batch.
         images_seen: Images seen in all without epochs or minutes: few epochs of much data.
         max_epochs: Epochs at most then, of little data.
-        last_rate: Factor of the learning rate for the last group of pretrained layers.
-        rate_decay: Factor from each group of pretrained layers to the one before it.
+        rate_decay: Factor of the learning rate from each group of pretrained layers to the one
+            before it.
         frozen_groups: Number of the first groups of pretrained layers that stay as they are.
     """
 
@@ -48,7 +48,6 @@ class Recipe:
     batch_size: int = 128
     images_seen: int = 300_000
     max_epochs: int = 60
-    last_rate: float = 1.0
     rate_decay: float = 1.0
     frozen_groups: int = 0
 

@@ -24,7 +24,7 @@ OPTIMIZERS = {
 }
 
 
-def layer_rates(backbone: Backbone, last: float, decay: float) -> dict[Tensor, float]:
+def layer_rates(backbone: Backbone, decay: float) -> dict[Tensor, float]:
     """The factor of the learning rate for each weight of a pretrained backbone.
 
     Rates that fall from layer to layer towards the image are discriminative fine-tuning (Howard and
@@ -32,11 +32,10 @@ def layer_rates(backbone: Backbone, last: float, decay: float) -> dict[Tensor, f
 
     Args:
         backbone: The backbone; only the weights of its layer groups get a factor.
-        last: The factor of the last layer group, which is next to the head.
-        decay: The factor from each layer group to the one before it.
+        decay: The factor from each layer group to the one before it; that of the last one is 1.
     """
     return {
-        weight: last * decay**distance
+        weight: decay**distance
         for distance, group in enumerate(reversed(backbone.layer_groups()))
         for weight in group.parameters()
     }

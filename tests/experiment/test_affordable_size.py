@@ -12,6 +12,7 @@ from foveate import tasks
 from foveate.data import task_views
 from foveate.experiment import affordable_size
 from foveate.settings import Settings
+from helpers.colour_folder import make_folder
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,31 @@ def test_the_size_is_the_largest_whose_training_and_evaluation_the_budget_afford
     assert chosen == size
     assert found is None if note is None else note in found
     assert found is None or "--size 512" in found
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "passes", "validations", "affordable", "size"),
+    [
+        # The features, half a pass, and a tenth of an epoch, which takes three.
+        ("efficientnet_lite0", "included", 0.5 + 0.3, 7.5, 0.99, 128),
+        ("efficientnet_lite0", "included", 0.5 + 0.3, 7.5, 1.7, 96),
+        ("probe", "included", 0.5, 1.5, 0.99, 128),
+        ("probe", "included", 0.5, 1.5, 1.7, 96),
+        ("efficientnet_lite0", None, 0.5 + 0.3, 7.5, 0.99, 64),  # random weights need epochs
+    ],
+)
+def test_the_features_of_a_probe_are_worth_the_usual_size(
+    tmp_path, monkeypatch, model, weights, passes, validations, affordable, size
+):
+    data = fv.load(make_folder(tmp_path, each=30, size=128))
+    settings = {"model": model, "weights": weights}
+    task, data, settings = prepared(data, "classification", **settings)
+    train, valid = (share * len(data) for share in settings.fractions[:2])
+    cost = affordable_size.Cost(LEFT / (passes * train + validations * valid) * affordable, 0)
+    monkeypatch.setattr(affordable_size, "_cost", lambda *_: cost)
+    chosen, note = affordable_size.affordable_size(task, data, settings, 128)
+    assert chosen == size
+    assert ("features" in (note or "")) == (model == "probe" and size < 128)
 
 
 def test_few_images_are_trained_for_enough_steps(scenes, monkeypatch):

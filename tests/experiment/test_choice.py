@@ -75,6 +75,40 @@ def test_a_short_time_is_spent_on_a_small_net(monkeypatch):
     assert chosen(Detection, data, minutes=10)[0] == "yolo"
 
 
+@pytest.mark.parametrize(
+    ("side", "count", "settings", "model"),
+    [
+        (128, 4_300, {"minutes": 1}, "probe"),
+        (128, 4_300, {"minutes": 3}, "efficientnet_lite0"),
+        (128, 4_300, {"minutes": 3, "size": 224}, "probe"),
+        (640, 4_300, {"minutes": 3}, "probe"),  # at 224 px
+        (64, 4_300, {"minutes": 1}, "probe"),  # at 96 px
+        (64, 4_300, {"minutes": 2}, "efficientnet_lite0"),
+        (128, 4_300, {"epochs": 1}, "efficientnet_lite0"),
+        (128, 4_300, {}, "efficientnet_lite0"),
+        (128, 4_300, {"minutes": 1, "lr": 1e-4}, "efficientnet_lite0"),
+        (128, 4_300, {"minutes": 1, "augment": "strong"}, "efficientnet_lite0"),
+        (128, 4_300, {"minutes": 1, "ema": 0.9}, "efficientnet_lite0"),
+        (32, 4_300, {"minutes": 1}, "tiny_cnn"),
+    ],
+)
+def test_a_time_without_an_epoch_of_fine_tuning_is_spent_on_the_probe(
+    monkeypatch, side, count, settings, model
+):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    name, reason = chosen(Classification, images(side, count, Label(0)), **settings)
+    assert name == model
+    assert ("epoch of fine-tuning" in reason or "epochs of fine-tuning" in reason) == (
+        model == "probe"
+    )
+
+
+def test_an_accelerator_has_time_for_fine_tuning(monkeypatch):
+    monkeypatch.setattr(choice, "find_device", lambda _: torch.device("cuda"))
+    data = images(128, 4_300, Label(0))
+    assert chosen(Classification, data, minutes=1)[0] == "efficientnet_lite0"
+
+
 def test_masks_start_from_random_weights():
     assert chosen(Semantic, images(640, 4, boxes())) == (
         "unet:tiny_encoder", "it is the usual one for semantic",

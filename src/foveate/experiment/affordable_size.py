@@ -20,6 +20,11 @@ from foveate.data.resizing import fit, letterbox_size
 from foveate.data.rng import SampleRNG, sample_keys
 from foveate.errors import FoveateError
 from foveate.experiment.building import build_net, recipe_of
+from foveate.experiment.probing import (
+    MAX_BASELINE_IMAGES,
+    MAX_PROBE_IMAGES,
+    starts_from_probe,
+)
 from foveate.experiment.rehearsal import about_epochs, seconds_of, slowness
 from foveate.settings import Settings
 from foveate.tasks.capabilities import with_prompts
@@ -29,6 +34,11 @@ from foveate.training.time_budget import MIN_VALIDATIONS
 
 TARGET_EPOCHS, TARGET_STEPS = 6, 200
 """Epochs and steps that a time budget should train: with few images, epochs are short."""
+MIN_EPOCHS = 0.1
+"""Epochs that suffice where training begins with the linear probe, which is a good model already,
+and worse at smaller sizes (benchmarks/README.md)."""
+FUSED = 0.5
+"""Of a forward pass in training mode: what the features of an image cost."""
 SMALLEST = 1 / 3
 """Of the usual size: a budget that buys less than that needs more minutes."""
 OTHER_SECONDS = 12.0
@@ -80,7 +90,7 @@ def affordable_size(
     smallest = max(_MIN_SIZE, least, math.ceil(size * SMALLEST))
     # Nets of other libraries take some sizes alone, and none lists them.
     others = any(one in settings.model for one in _OTHER_LIBRARIES)
-    if size <= smallest or settings.model == models.PROBE or others:
+    if size <= smallest or others:
         return size, None
     cost = _cost(task, dataset, settings, size)
     if cost is None:
@@ -90,13 +100,21 @@ def affordable_size(
     valid = named["valid"] or settings.fractions[1] * len(dataset)
     evaluated = min(valid, task.max_eval_images or valid)
     predictions = evaluated + task.calibration_predictions(round(valid))
-    evaluation = cost.forward * valid * (MIN_VALIDATIONS + _FIT) + cost.prediction * predictions
+    validations, features = MIN_VALIDATIONS + _FIT, 0.0
+    if settings.model == models.PROBE:
+        validations, features = _FIT, min(train, MAX_PROBE_IMAGES) + valid
+    elif starts_from_probe(settings):
+        features = min(train, MAX_BASELINE_IMAGES) + valid
+    features *= cost.forward * FUSED
+    evaluation = cost.forward * valid * validations + cost.prediction * predictions
     epoch = 3 * cost.forward * train  # a backward pass takes about two forward passes
     elapsed = 0.0 if began is None else time.monotonic() - began
     left = 60 * settings.minutes - elapsed - OTHER_SECONDS * slowness(began)
     batch_size = min(settings.batch_size or recipe_of(settings).batch_size, train)
     wanted = max(TARGET_EPOCHS, TARGET_STEPS * batch_size / max(1, train))
-    share = left / (wanted * epoch + evaluation)
+    if starts_from_probe(settings):
+        wanted = 0.0 if settings.model == models.PROBE else MIN_EPOCHS
+    share = left / (features + wanted * epoch + evaluation)
     if share >= 1:
         return size, None
     affordable = size * math.sqrt(max(share, 0.0))
@@ -104,7 +122,12 @@ def affordable_size(
     chosen = min(size, max(int(affordable) // step * step, -(-smallest // step) * step))
     if chosen == size:
         return size, None
-    epochs = max(0.0, left - evaluation) / epoch
+    if settings.model == models.PROBE:
+        return chosen, (
+            f"images are resized to {chosen} px instead of {size}, whose features take longer than "
+            f"{settings.minutes:g} min; --size {size} computes them"
+        )
+    epochs = max(0.0, left - features - evaluation) / epoch
     return chosen, (
         f"images are resized to {chosen} px instead of {size}: at {size} px, "
         f"{settings.minutes:g} min would train {about_epochs(epochs)}; --size {size} does that"

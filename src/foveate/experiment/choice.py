@@ -12,7 +12,9 @@ from foveate.data import task_views
 from foveate.data.dataset import Dataset
 from foveate.data.natural_size import natural_size
 from foveate.errors import SettingError
+from foveate.experiment.prepare import default_size
 from foveate.experiment.probing import MODEL
+from foveate.experiment.rehearsal import about_epochs
 from foveate.settings import Settings
 from foveate.tasks.classification import Classification
 from foveate.tasks.task import Task
@@ -28,8 +30,16 @@ from the data in less time."""
 MIN_EPOCHS = 8
 """Epochs that boxes need from pretrained weights: nets that start from random ones are smaller, see
 each image more often in the same time, and win where time is short."""
+MIN_FINE_TUNING = 1.5
+"""Epochs from which fine-tuning is worth its time, if all of it were training: about half of a
+short time is. It then ends a little better than the linear probe (benchmarks/README.md)."""
+OF_STEPS = (
+    "batch_size", "optimizer", "schedule", "lr", "weight_decay", "clip", "accumulate", "ema",
+    "patience", "augment", "flip", "label_smoothing",
+)  # fmt: skip
+"""Settings of training by steps, which a linear probe does without."""
 SECONDS_PER_PIXEL = 1.8e-6
-"""Of one core, for a training step of the pretrained net under a head for boxes."""
+"""Of one core, for a training step of the pretrained net."""
 
 
 def with_model(settings: Settings, task: type[Task[Any]], dataset: Dataset[Any]) -> Settings:
@@ -58,12 +68,17 @@ def _choose(settings: Settings, task: type[Task[Any]], dataset: Dataset[Any]) ->
     if settings.size is not None and settings.size < least:
         return scratch, f"pretrained weights need images of {least} px or more"
     best = f"pretrained weights are the best start for images of {side} px"
+    epochs = _affordable_epochs(settings, task, dataset, view)
     if task.name == Classification.name:
+        if settings.minutes and epochs < MIN_FINE_TUNING and not _asks_for_steps(settings):
+            return models.PROBE, (
+                f"there is time for {about_epochs(epochs)} of fine-tuning at most, and a linear "
+                "probe is as good"
+            )
         return pretrained, best
     boxes = sum(len(sample.target) for sample in view if sample.target is not None)
     if boxes > FEW_BOXES:
         return scratch, f"{boxes:,} boxes are enough for random weights"
-    epochs = _affordable_epochs(settings, task, dataset, side)
     if epochs < MIN_EPOCHS:
         return scratch, (
             f"pretrained weights need {MIN_EPOCHS} epochs of images of {side} px, and there are "
@@ -72,15 +87,22 @@ def _choose(settings: Settings, task: type[Task[Any]], dataset: Dataset[Any]) ->
     return pretrained, f"{best} with few boxes ({boxes:,})"
 
 
+def _asks_for_steps(settings: Settings) -> bool:
+    """Whether the user has changed a setting that a linear probe does without."""
+    fields = Settings.model_fields
+    return any(getattr(settings, name) != fields[name].default for name in OF_STEPS)
+
+
 def _affordable_epochs(
-    settings: Settings, task: type[Task[Any]], dataset: Dataset[Any], natural: int
+    settings: Settings, task: type[Task[Any]], dataset: Dataset[Any], view: Dataset[Any]
 ) -> float:
     """Epochs of the pretrained net that are asked for, or that a CPU with these cores can do."""
     if settings.epochs is not None:
         return settings.epochs
     if settings.minutes is None or find_device(settings.device).type != "cpu":
         return math.inf
-    side = settings.size or min(natural, task.max_default_size)
+    weighted = settings.model_copy(update={"weights": models.INCLUDED})
+    side = settings.size or default_size(view, task, weighted)
     train = sum(sample.split == "train" for sample in dataset) or settings.fractions[0] * len(
         dataset
     )

@@ -76,8 +76,7 @@ def collect(
         )
     dataset = depth.with_reading(dataset, ImageReading.of(settings))
     task = task_type(dataset.classes)
-    default_size = _default_size(dataset, task_type, settings)
-    size = settings.size or max(model.min_size, default_size)
+    size = settings.size or max(model.min_size, default_size(dataset, task_type, settings))
     reduced = None
     if settings.size is None and settings.minutes is not None:
         size, reduced = affordable_size(task, dataset, settings, size, began)
@@ -269,7 +268,7 @@ def _split(
     return split, dataset.samples
 
 
-def _default_size(dataset: Dataset[Any], task_type: type[Task[Any]], settings: Settings) -> int:
+def default_size(dataset: Dataset[Any], task_type: type[Task[Any]], settings: Settings) -> int:
     """Side in pixels at which most of these images keep their size, up to the task's maximum.
 
     Published weights know larger images; those that are included take most sizes.

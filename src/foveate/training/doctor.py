@@ -86,7 +86,7 @@ def diagnose(
             Diagnosis(
                 "fitted at once",
                 "The linear layer was fitted at once, so there are no curves to read.",
-                "Fine-tune the whole net from here with: --model efficientnet_lite0.",
+                "Given more time, fine-tune the whole net from here: --model efficientnet_lite0.",
                 "good",
             )
         ]

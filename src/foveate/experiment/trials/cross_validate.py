@@ -21,7 +21,7 @@ from foveate.experiment.trials.folder import (
     check_count,
     check_same_data,
     is_finished,
-    shared_size,
+    shared_choices,
 )
 from foveate.experiment.trials.merge import merge
 from foveate.progress import Reporter
@@ -96,7 +96,8 @@ def cross_validate(
     folder = TrialsFolder.taken(
         Path(out) if out is not None else None, f"{dataset.name}-{resolved.model}-cv", asked, RESULT
     )
-    members = _Members(data, folder, folds, range(resolved.seed, resolved.seed + seeds), values)
+    all_seeds = range(resolved.seed, resolved.seed + seeds)
+    members = _Members(data, folder, folds, all_seeds, values, resolved.model)
     reporter.info(
         f"cross-validation in {folder.path}: {folds} folds, each tested once by a model that "
         "never saw it"
@@ -119,8 +120,9 @@ class _Members:
         folds: int,
         seeds: Sequence[int],
         values: dict[str, Any],
+        model: str,
     ):
-        self.data, self.folder, self.values = data, folder, values
+        self.data, self.folder, self.values, self.model = data, folder, values, model
         self.dataset = data if isinstance(data, Dataset) else None
         self.folds, self.seeds = folds, seeds
         self._of = {
@@ -165,8 +167,8 @@ class _Members:
             else:
                 seeded = {"seed": seed, "split_seed": self.seeds[0]} if seed else {}
                 done = [self._open(one) for one in self.names if self.done(one)]
-                sized = shared_size(done, self.values)
-                settings = {**self.values, **seeded, **sized, "fold": f"{fold}/{self.folds}"}
+                shared = shared_choices(done, self.values, self.model)
+                settings = {**self.values, **seeded, **shared, "fold": f"{fold}/{self.folds}"}
                 del settings["data"]
                 run = pipeline.train(self.data, out=path, reporter=reporter, **settings)
             test_split.test(run, reporter=reporter)

@@ -309,11 +309,21 @@ def check_same_data(runs: Collection[RunFolder]) -> None:
         )
 
 
-def shared_size(runs: Sequence[RunFolder], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The size of the runs that are done, for those that follow: a time budget may choose it."""
-    if not runs or settings.get("minutes") is None or settings.get("size") is not None:
-        return {}
-    return {"size": runs[0].settings.size}
+def shared_choices(
+    runs: Sequence[RunFolder], settings: Mapping[str, Any], model: str
+) -> dict[str, Any]:
+    """The model of all runs, and their size where a time budget chooses it.
+
+    Args:
+        runs: Those that are done, which decide: another machine may choose otherwise.
+        settings: What the user has given.
+        model: The model that is chosen here.
+    """
+    if not runs:
+        return {"model": model}
+    done = runs[0].settings
+    sized = settings.get("minutes") is not None and settings.get("size") is None
+    return {"model": done.model, **({"size": done.size} if sized else {})}
 
 
 def _differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:

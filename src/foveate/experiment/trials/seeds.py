@@ -22,7 +22,7 @@ from foveate.experiment.trials.folder import (
     check_count,
     check_same_data,
     is_finished,
-    shared_size,
+    shared_choices,
 )
 from foveate.experiment.trials.spread import seed_text, seeds_panel, spread_of, values_of
 from foveate.metrics.names import display_name, interval, title_name
@@ -111,7 +111,7 @@ def train_seeds(
     def work(name: str) -> None:
         reporter.info(f"seed {seed_of[name]}")
         seeded = {"seed": seed_of[name], "split_seed": first}
-        settings = {**own, **seeded, **shared_size(finished(), own)}
+        settings = {**own, **seeded, **shared_choices(finished(), own, resolved.model)}
         pipeline.train(data, out=folder.path / name, reporter=reporter, **settings)
         check_same_data(finished())
 

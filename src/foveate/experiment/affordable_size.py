@@ -100,12 +100,12 @@ def affordable_size(
     valid = named["valid"] or settings.fractions[1] * len(dataset)
     evaluated = min(valid, task.max_eval_images or valid)
     predictions = evaluated + task.calibration_predictions(round(valid))
-    validations, features = MIN_VALIDATIONS + _FIT, 0.0
+    validations, fitted = MIN_VALIDATIONS + _FIT, 0.0
     if settings.model == models.PROBE:
-        validations, features = _FIT, min(train, MAX_PROBE_IMAGES) + valid
+        validations, fitted = _FIT, min(train, MAX_PROBE_IMAGES) + valid
     elif starts_from_probe(settings):
-        features = min(train, MAX_BASELINE_IMAGES) + valid
-    features *= cost.forward * FUSED
+        fitted = min(train, MAX_BASELINE_IMAGES) + valid
+    features = cost.forward * FUSED * fitted
     evaluation = cost.forward * valid * validations + cost.prediction * predictions
     epoch = 3 * cost.forward * train  # a backward pass takes about two forward passes
     elapsed = 0.0 if began is None else time.monotonic() - began

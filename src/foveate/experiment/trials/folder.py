@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from foveate import atomic_io, processes, record_io
 from foveate.errors import Cancelled, Interrupted, RunError, SettingError, StorageError
 from foveate.experiment import claim
+from foveate.experiment.choice import AUTO
 from foveate.experiment.run_folder import RunFolder
 from foveate.progress import Reporter
 
@@ -312,18 +313,19 @@ def check_same_data(runs: Collection[RunFolder]) -> None:
 def shared_choices(
     runs: Sequence[RunFolder], settings: Mapping[str, Any], model: str
 ) -> dict[str, Any]:
-    """The model of all runs, and their size where a time budget chooses it.
+    """What foveate chooses for all runs: the model, and the size where there is a time budget.
 
     Args:
         runs: Those that are done, which decide: another machine may choose otherwise.
         settings: What the user has given.
         model: The model that is chosen here.
     """
-    if not runs:
-        return {"model": model}
-    done = runs[0].settings
-    sized = settings.get("minutes") is not None and settings.get("size") is None
-    return {"model": done.model, **({"size": done.size} if sized else {})}
+    shared: dict[str, Any] = {}
+    if settings.get("model", AUTO) == AUTO:
+        shared["model"] = runs[0].settings.model if runs else model
+    if runs and settings.get("minutes") is not None and settings.get("size") is None:
+        shared["size"] = runs[0].settings.size
+    return shared
 
 
 def _differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:

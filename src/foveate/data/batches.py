@@ -19,8 +19,8 @@ from foveate.data.rng import SampleRNG, epoch_order, sample_keys
 from foveate.data.subset import ImageArray, ImageOnDisk, Subset
 from foveate.errors import SettingError
 
-_MAX_BATCH_PIXELS = 500 * 64 * 64
-"""Pixels of a validation batch: the feature maps take about a hundred times their memory."""
+MAX_BATCH_PIXELS = 500 * 64 * 64
+"""Pixels of a batch without gradients: feature maps take about a hundred times their memory."""
 
 
 class Collator(Protocol):
@@ -227,7 +227,7 @@ def validation_batches(
         The network's inputs and target, as the task collates them.
     """
     keys = sample_keys(ids)
-    batch_size = batch_size or max(1, _MAX_BATCH_PIXELS // (pixels.shape[1] * pixels.shape[2]))
+    batch_size = batch_size or max(1, MAX_BATCH_PIXELS // (pixels.shape[1] * pixels.shape[2]))
     for start in range(rank * batch_size, len(ids), ranks * batch_size):
         rows = slice(start, start + batch_size)
         # Indexing by an array copies; torch may own the copy.

@@ -37,8 +37,8 @@ TARGET_EPOCHS, TARGET_STEPS = 6, 200
 MIN_EPOCHS = 0.1
 """Epochs that suffice where training begins with the linear probe, which is a good model already,
 and worse at smaller sizes (benchmarks/README.md)."""
-FUSED = 0.5
-"""Of a forward pass in training mode: what the features of an image cost."""
+FEATURES = 0.5
+"""What the features of an image cost, as a share of a forward pass in training mode."""
 SMALLEST = 1 / 3
 """Of the usual size: a budget that buys less than that needs more minutes."""
 OTHER_SECONDS = 12.0
@@ -100,20 +100,18 @@ def affordable_size(
     valid = named["valid"] or settings.fractions[1] * len(dataset)
     evaluated = min(valid, task.max_eval_images or valid)
     predictions = evaluated + task.calibration_predictions(round(valid))
+    batch_size = min(settings.batch_size or recipe_of(settings).batch_size, train)
+    wanted = max(TARGET_EPOCHS, TARGET_STEPS * batch_size / max(1, train))
     validations, fitted = MIN_VALIDATIONS + _FIT, 0.0
     if settings.model == models.PROBE:
-        validations, fitted = _FIT, min(train, MAX_PROBE_IMAGES) + valid
+        wanted, validations, fitted = 0.0, _FIT, min(train, MAX_PROBE_IMAGES) + valid
     elif starts_from_probe(settings):
-        fitted = min(train, MAX_BASELINE_IMAGES) + valid
-    features = cost.forward * FUSED * fitted
+        wanted, fitted = MIN_EPOCHS, min(train, MAX_BASELINE_IMAGES) + valid
+    features = cost.forward * FEATURES * fitted
     evaluation = cost.forward * valid * validations + cost.prediction * predictions
     epoch = 3 * cost.forward * train  # a backward pass takes about two forward passes
     elapsed = 0.0 if began is None else time.monotonic() - began
     left = 60 * settings.minutes - elapsed - OTHER_SECONDS * slowness(began)
-    batch_size = min(settings.batch_size or recipe_of(settings).batch_size, train)
-    wanted = max(TARGET_EPOCHS, TARGET_STEPS * batch_size / max(1, train))
-    if starts_from_probe(settings):
-        wanted = 0.0 if settings.model == models.PROBE else MIN_EPOCHS
     share = left / (features + wanted * epoch + evaluation)
     if share >= 1:
         return size, None

@@ -68,8 +68,8 @@ def _choose(settings: Settings, task: type[Task[Any]], dataset: Dataset[Any]) ->
     if settings.size is not None and settings.size < least:
         return scratch, f"pretrained weights need images of {least} px or more"
     best = f"pretrained weights are the best start for images of {side} px"
-    epochs = _affordable_epochs(settings, task, dataset, view)
     if task.name == Classification.name:
+        epochs = _affordable_epochs(settings, task, dataset, view)
         if settings.minutes and epochs < MIN_FINE_TUNING and not _asks_for_steps(settings):
             return models.PROBE, (
                 f"there is time for {about_epochs(epochs)} of fine-tuning at most, and a linear "
@@ -79,6 +79,7 @@ def _choose(settings: Settings, task: type[Task[Any]], dataset: Dataset[Any]) ->
     boxes = sum(len(sample.target) for sample in view if sample.target is not None)
     if boxes > FEW_BOXES:
         return scratch, f"{boxes:,} boxes are enough for random weights"
+    epochs = _affordable_epochs(settings, task, dataset, view)
     if epochs < MIN_EPOCHS:
         return scratch, (
             f"pretrained weights need {MIN_EPOCHS} epochs of images of {side} px, and there are "
@@ -101,8 +102,7 @@ def _affordable_epochs(
         return settings.epochs
     if settings.minutes is None or find_device(settings.device).type != "cpu":
         return math.inf
-    weighted = settings.model_copy(update={"weights": models.INCLUDED})
-    side = settings.size or default_size(view, task, weighted)
+    side = settings.size or default_size(view, task, models.INCLUDED)
     train = sum(sample.split == "train" for sample in dataset) or settings.fractions[0] * len(
         dataset
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,10 @@ from foveate.data.batches import validation_batches
 from foveate.data.subset import Subset
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.run_folder import RunFolder
+from foveate.models.model import VisionModel
+from foveate.tasks.task import Task
 from foveate.tasks.tiling import Tiled
-from foveate.training.validation import validate
+from foveate.training.validation import BatchStream, validate
 
 MAX_IMAGES = 500
 """Train images that are measured, and no more than validation images: it takes no longer than one
@@ -39,11 +42,18 @@ def measure_fit(run: RunFolder, prepared: PreparedData) -> tuple[float, float]:
     task, net = run.load()
     if isinstance(task, Tiled):
         images = task.tile_targets(*images)
-    batches = validation_batches(
-        task,
-        *images,
-        task.validation_batch(net),
-        rank=processes.rank(),
-        ranks=processes.size(),
-    )
-    return validate(net, task, batches)
+    return validate(net, task, own_batches(task, net, images))
+
+
+def own_batches(
+    task: Task[Any], net: VisionModel, images: tuple[Subset, Sequence[Any], Sequence[str]]
+) -> BatchStream:
+    """The batches of some images that this process validates, where several share them.
+
+    Args:
+        task: Collates images and targets.
+        net: What is validated.
+        images: Images, targets and ids.
+    """
+    size, rank, ranks = task.validation_batch(net), processes.rank(), processes.size()
+    return validation_batches(task, *images, size, rank=rank, ranks=ranks)

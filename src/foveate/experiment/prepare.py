@@ -76,7 +76,7 @@ def collect(
         )
     dataset = depth.with_reading(dataset, ImageReading.of(settings))
     task = task_type(dataset.classes)
-    size = settings.size or max(model.min_size, default_size(dataset, task_type, settings))
+    size = settings.size or max(model.min_size, default_size(dataset, task_type, settings.weights))
     reduced = None
     if settings.size is None and settings.minutes is not None:
         size, reduced = affordable_size(task, dataset, settings, size, began)
@@ -268,13 +268,13 @@ def _split(
     return split, dataset.samples
 
 
-def default_size(dataset: Dataset[Any], task_type: type[Task[Any]], settings: Settings) -> int:
+def default_size(dataset: Dataset[Any], task_type: type[Task[Any]], weights: str | None) -> int:
     """Side in pixels at which most of these images keep their size, up to the task's maximum.
 
     Published weights know larger images; those that are included take most sizes.
     """
-    if settings.weights and not (task_type.letterbox and settings.weights == models.INCLUDED):
-        least = MIN_INCLUDED_SIZE if settings.weights == models.INCLUDED else PUBLISHED_SIZE
+    if weights and not (task_type.letterbox and weights == models.INCLUDED):
+        least = MIN_INCLUDED_SIZE if weights == models.INCLUDED else PUBLISHED_SIZE
         return min(max(natural_size(dataset), least), PUBLISHED_SIZE)
     if not task_type.letterbox:
         return min(natural_size(dataset), task_type.max_default_size)

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from foveate import models, processes
-from foveate.data.batches import AugmentPolicy, Batches, validation_batches
+from foveate.data.batches import AugmentPolicy, Batches
 from foveate.data.depth import reading_of
 from foveate.data.subset import Subset
 from foveate.errors import Diverged, SettingError
 from foveate.experiment.building import build_net, recipe_of
-from foveate.experiment.fitted import measure_fit
+from foveate.experiment.fitted import measure_fit, own_batches
 from foveate.experiment.model_file import header
 from foveate.experiment.prepared_data import PreparedData
 from foveate.experiment.probing import start_from_probe, starts_from_probe
@@ -216,13 +216,7 @@ def _learn(
             state,
             task,
             batches,
-            lambda: validation_batches(
-                task,
-                *valid,
-                task.validation_batch(net),
-                rank=processes.rank(),
-                ranks=processes.size(),
-            ),
+            lambda: own_batches(task, net, valid),
             config,
             run.path,
             header(task, net, run.settings),

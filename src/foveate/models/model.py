@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from foveate.data.batches import MAX_BATCH_PIXELS
 from foveate.data.dataset import Image, Images
 from foveate.data.image_reading import DEFAULT_READING, ImageReading
 from foveate.data.resizing import fit, fit_within, letterbox_size, pad
@@ -19,9 +20,7 @@ from foveate.models.backbone import IMAGENET, Backbone, ChannelStatistics
 
 _PIXELS_PER_BLOCK = 2**22
 _CACHED_PIXELS = 2**18
-"""Pixels of a batch on a CPU."""
-_PIXELS_AT_ONCE = 2**21
-"""Pixels of a batch on an accelerator: maps take about a hundred times their memory."""
+"""Pixels of a batch without gradients on a CPU."""
 _MAX_FIT_PIXELS = 5_000_000
 """Pixels from which a backbone computes what it does not learn: 5,000 images of 32 px."""
 
@@ -68,7 +67,7 @@ class VisionModel(nn.Module):
         On a CPU the maps of a layer then fit its cache. In larger batches a pretrained net takes up
         to 1.6 times as long for each image (benchmarks/README.md).
         """
-        pixels = _CACHED_PIXELS if self.mean.device.type == "cpu" else _PIXELS_AT_ONCE
+        pixels = _CACHED_PIXELS if self.mean.device.type == "cpu" else MAX_BATCH_PIXELS
         return max(1, pixels // self.size**2)
 
     def train(self, mode: bool = True) -> Self:

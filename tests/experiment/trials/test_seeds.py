@@ -10,7 +10,6 @@ import pytest
 
 import foveate as fv
 from foveate.errors import SettingError
-from foveate.experiment import choice
 from helpers.command_line import refused, run_cli
 
 WORDS = ("--epochs", 2, "--batch-size", 16, "--model", "tiny_cnn")
@@ -42,23 +41,6 @@ def test_several_seeds_train_on_one_split_which_stays_locked(colours, tmp_path):
     )
     assert spread.results["seed_spread"]["log_loss"]["sd"] == pytest.approx(np.std(values, ddof=1))
     assert [run.path.name for run in spread.runs] == ["seed-3", "seed-4"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["seeds", "folds"])
-def test_all_runs_have_the_model_of_the_first_wherever_they_are_trained(
-    colours, tmp_path, monkeypatch, kind
-):
-    """Machines with other cores, or the size of the first run, could choose another."""
-    names = iter(["mlp:4", *["mlp:8"] * 9])
-    monkeypatch.setattr(choice, "_choose", lambda *_: (next(names), "of this machine"))
-    settings = {"epochs": 1, "batch_size": 16, "out": tmp_path / "runs"}
-    if kind == "seeds":
-        runs = fv.train_seeds(colours, seeds=2, **settings).runs
-    else:
-        runs = fv.cross_validate(colours, folds=3, **settings).runs
-    assert {run.settings.model for run in runs} == {"mlp:4"}
-    assert len(runs) > 1
 
 
 def test_one_seed_has_no_spread(colours, tmp_path, trained):
